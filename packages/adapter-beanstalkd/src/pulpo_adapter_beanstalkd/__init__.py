@@ -1,0 +1,1 @@
+"""beanstalkd tubes for pulpo."""
