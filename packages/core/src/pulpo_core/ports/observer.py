@@ -1,0 +1,142 @@
+"""What happened, as typed events for logs, metrics and traces.
+
+Events are frozen values without bodies. An observer is called in the event loop and must not
+block; one that raises is logged and otherwise ignored. Without observers no event is made.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Protocol
+
+import attrs
+
+from pulpo_core.domain.decision import Tally
+from pulpo_core.domain.envelope import Delivery
+from pulpo_core.domain.message import Message
+from pulpo_core.domain.settlement import Reason, Settlement
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class RouteStarted:
+    """A route is open and receives."""
+
+    route: str
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class RouteStopped:
+    """A route has settled what it could and is closed."""
+
+    route: str
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Received:
+    """A delivery came in."""
+
+    route: str
+    delivery: Delivery
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Started:
+    """A handler is about to run."""
+
+    route: str
+    delivery: Delivery
+    message: Message
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Settled:
+    """A delivery is settled, and the queue has confirmed it; or it is left alone (*settlement* `None`).
+
+    Attributes:
+        request_type: `None` when the envelope could not be translated.
+        elapsed: from receipt to the end of its handling.
+        error: the failure behind it as one line, else empty.
+    """
+
+    route: str
+    delivery: Delivery
+    request_type: str | None
+    settlement: Settlement | None
+    reason: Reason
+    tally: Tally
+    elapsed: timedelta
+    error: str = ""
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class LeaseExtended:
+    """Leases were extended, *count* at once."""
+
+    route: str
+    count: int
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class LeaseGone:
+    """A delivery stopped being ours while it was in hand."""
+
+    route: str
+    delivery: Delivery
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class ReceiveFailed:
+    """A receive failed for now; the next one comes after *delay*."""
+
+    route: str
+    error: BaseException
+    delay: timedelta
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class SettleFailed:
+    """A settlement was not confirmed; *final* when it will not be tried again."""
+
+    route: str
+    delivery: Delivery
+    error: BaseException
+    final: bool
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Alarm:
+    """Something a person should look at: user code that policy asked for failed, a hook raised."""
+
+    route: str
+    text: str
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Published:
+    """A message is in a queue."""
+
+    queue: str
+    message: Message
+
+
+Event = (
+    RouteStarted
+    | RouteStopped
+    | Received
+    | Started
+    | Settled
+    | LeaseExtended
+    | LeaseGone
+    | ReceiveFailed
+    | SettleFailed
+    | Alarm
+    | Published
+)
+
+
+class Observer(Protocol):
+    """Is told what happens."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of *event*, quickly."""
+        ...
