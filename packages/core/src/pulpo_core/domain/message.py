@@ -154,7 +154,7 @@ class Message:
         for name in NAMED_HEADERS:
             if name in header:
                 raise InvalidMessage(f"header: {name!r} has a field of its own; give it as Message({name}=…)")
-        self.__attrs_init__(  # type: ignore[attr-defined] # attrs makes it where init=False
+        self.__attrs_init__(  # attrs makes it where init=False
             request_type=_text(request_type, "request_type"),
             body=_pairs(body, "body"),
             priority=_clamp_priority(priority),

@@ -78,7 +78,7 @@ class Policy:
 
     max_attempts: int | None = attrs.field(default=None, validator=_attempts)
     max_lost: int = attrs.field(default=0, validator=_attempts)
-    backoff: Backoff = Backoff()
+    backoff: Backoff = attrs.field(factory=Backoff)
     max_hint: timedelta = attrs.field(default=MAX_HINT, converter=seconds)
     fatal: ErrorTypes = attrs.field(default=(), converter=_error_types)
     transient: ErrorTypes = attrs.field(default=(), converter=_error_types)
