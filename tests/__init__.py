@@ -1,0 +1,1 @@
+"""Tests of all distributions together, and what every test may use."""
