@@ -17,6 +17,7 @@ import pytest
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+UV = os.environ.get("UV", "uv")  # `uv run` tells its own path
 MEMBERS = {
     "pulpo-core": "pulpo_core",
     "pulpo-adapter-file": "pulpo_adapter_file",
@@ -56,7 +57,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every member built by `uv build`, by the name of its distribution."""
     dist = tmp_path_factory.mktemp("dist")
-    run("uv", "build", "--all-packages", "--wheel", "--out-dir", dist)
+    run(UV, "build", "--all-packages", "--wheel", "--out-dir", dist)
     return {path.name.split("-")[0].replace("_", "-"): path for path in dist.glob("*.whl")}
 
 
@@ -72,7 +73,7 @@ class Environment:
 
     def __init__(self, path: Path, wheels: Path) -> None:
         self.path, self.wheels = path, wheels
-        run("uv", "venv", "--seed", "--quiet", "--no-project", "--python", sys.executable, path)
+        run(UV, "venv", "--seed", "--quiet", "--no-project", "--python", sys.executable, path)
 
     def install(self, *requirements: str) -> None:
         """Install by plain pip."""
@@ -109,7 +110,7 @@ def test_all_have_one_version_and_ask_for_each_other_within_it(wheels: dict[str,
     versions = {metadata(wheel)["Version"] for wheel in wheels.values()}
     assert len(versions) == 1
     major, minor, _ = next(iter(versions)).split(".")
-    bounds = f"<{major}.{int(minor) + 1},>={major}.{minor}"
+    bounds = f">={major}.{minor},<{major}.{int(minor) + 1}"
 
     for wheel in wheels.values():
         for requirement in metadata(wheel).get_all("Requires-Dist", []):
