@@ -131,6 +131,12 @@ def test_every_direct_dependency_has_a_lower_bound() -> None:
             assert ">=" in requirement, f"{project}: {requirement}"
 
 
+def test_the_lock_knows_one_index() -> None:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+
+    assert len({package["source"]["registry"] for package in packages if "registry" in package["source"]}) == 1
+
+
 def test_core_alone_imports_no_driver(environment: Environment) -> None:
     environment.install("pulpo-core")
 
