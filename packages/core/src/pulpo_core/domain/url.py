@@ -58,9 +58,15 @@ def scheme_of(url: str) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         raise InvalidURL(
-            f"{url!r} is not a queue URL; expected scheme://…, for example file:///var/spool/shop.db?queue=mail"
+            f"{shown(url)} is not a queue URL; expected scheme://…, for example file:///var/spool/shop.db?queue=mail"
         )
     return scheme.lower()
+
+
+def shown(url: str) -> str:
+    """*url* for an error text: quoted, and without the places where a secret could have been written."""
+    public, _, _ = re.sub(r"//.*@", "//…@", url, flags=re.DOTALL).partition("?")
+    return repr(public)
 
 
 def parse_url(url: str) -> QueueURL:
@@ -72,13 +78,17 @@ def parse_url(url: str) -> QueueURL:
     scheme = scheme_of(url)
     try:
         parts = urlsplit(url)
-        host, port, secret = parts.hostname, parts.port, parts.password
-    except ValueError as error:
-        raise InvalidURL(f"{url!r} is not a URL: {error}") from error
-    if secret is not None:
-        raise InvalidURL(f"a {scheme} URL must not carry a password: URLs end up in logs; use the environment instead")
-    if parts.fragment:
-        raise InvalidURL(f"{url!r}: nothing may follow a '#'; write it as %23")
+        if parts.password is not None:
+            raise InvalidURL(
+                f"a {scheme} URL must not carry a password: URLs end up in logs; use the environment instead"
+            )
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidURL(
+            f"{shown(url)} is not a URL; expected {scheme}://host:port/path?name=value, with a port from 0 to 65535"
+        ) from None  # the cause may quote a part of a password
+    if "#" in url:
+        raise InvalidURL(f"{shown(url)}: a '#' has no meaning here; write it as %23")
     return QueueURL(
         text=url,
         scheme=scheme,
@@ -95,7 +105,7 @@ def _parameters(url: str, query: str) -> dict[str, str]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidURL(f"{url!r}: parameter {name!r} is given more than once")
+            raise InvalidURL(f"{shown(url)}: parameter {name!r} is given more than once")
     return dict(pairs)
 
 
@@ -109,11 +119,11 @@ def read_parameters(url: QueueURL, accepted: Mapping[str, Callable[[str], Any]])
     for name, text in url.parameters.items():
         if name not in accepted:
             known = ", ".join(sorted(accepted)) or "none"
-            raise InvalidURL(f"{url.text!r}: unknown parameter {name!r}; accepted: {known}")
+            raise InvalidURL(f"{shown(url.text)}: unknown parameter {name!r}; accepted: {known}")
         try:
             read[name] = accepted[name](text)
         except ValueError as error:
-            raise InvalidURL(f"{url.text!r}: parameter {name!r}: {error}") from error
+            raise InvalidURL(f"{shown(url.text)}: parameter {name!r}: {error}") from error
     return read
 
 
