@@ -34,6 +34,7 @@ class RouteTable(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Every target once, the default last."""
-        yield from self.by_type.values()
+        targets = list(self.by_type.values())
         if self.default is not None:
-            yield self.default
+            targets.append(self.default)
+        yield from {id(target): target for target in targets}.values()
