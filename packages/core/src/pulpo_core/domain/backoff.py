@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 import attrs
 
@@ -17,6 +17,9 @@ _LAST_GROWING_ATTEMPT: Final = 64
 #: A delay that somebody named is never shortened and stretched by at most this much.
 _HINT_SPREAD: Final = 0.1
 
+#: No delay is longer, whatever the limits say, so that the moment it leads to is still in the calendar.
+LONGEST_DELAY: Final = timedelta(days=365_000)
+
 
 class JitterMode(StrEnum):
     """How much of a delay is left to chance."""
@@ -25,32 +28,64 @@ class JitterMode(StrEnum):
     EQUAL = "equal"  # lowest = half of the highest
     FULL = "full"  # lowest = 0
 
+    @classmethod
+    def _missing_(cls, value: object) -> JitterMode:
+        raise ConfigurationError(f"jitter: expected one of {', '.join(cls)}, not {value!r:.40}")
+
     @property
     def lowest(self) -> float:
         """The lowest delay, as a part of the highest."""
         return {JitterMode.NONE: 1.0, JitterMode.EQUAL: 0.5, JitterMode.FULL: 0.0}[self]
 
 
-def seconds(value: object) -> timedelta:
+def seconds(value: object, *, field: str = "duration") -> timedelta:
     """Seconds or timedelta as timedelta.
 
     Raises:
-        ConfigurationError: *value* is neither, negative, or more than a calendar holds.
+        ConfigurationError: *value* is neither, negative, or more than a calendar holds; the text names *field*.
     """
-    span = value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        try:
-            span = timedelta(seconds=value)
-        except OverflowError:
-            span = None
+    span = as_span(value)
     if isinstance(span, timedelta) and span >= timedelta():
         return span
-    raise ConfigurationError(f"expected a time span from 0 (seconds or timedelta), not {value!r:.40}")
+    raise ConfigurationError(f"{field}: expected a time span from 0 (seconds or timedelta), not {value!r:.40}")
 
 
-def _factor(_: object, __: object, value: float) -> None:
-    if not (math.isfinite(value) and 1 <= value <= 1000):
-        raise ConfigurationError(f"factor: expected a number from 1 to 1000, not {value!r}")
+def as_span(value: Any) -> Any:
+    """The same as a converter: what is no time span is left for `is_span` to refuse."""
+    if _is_number(value):
+        with suppress(ValueError, OverflowError):  # not a number, or more than a calendar holds
+            return timedelta(seconds=value)
+    return value
+
+
+def is_span(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """The same as a validator, which knows the name of the field."""
+    seconds(value, field=attribute.name)
+
+
+def read_hint(value: object) -> timedelta | None:
+    """The least delay that somebody asks for, as seconds or timedelta: one reader, so that all hints are read alike.
+
+    `None` and a negative one ask for nothing; an infinite one asks for `LONGEST_DELAY`.
+
+    Raises:
+        ConfigurationError: *value* is none of these.
+    """
+    span = as_span(max(min(value, LONGEST_DELAY.total_seconds()), -1) if _is_number(value) else value)
+    if isinstance(span, timedelta):
+        return min(span, LONGEST_DELAY) if span >= timedelta() else None
+    if span is None:
+        return None
+    raise ConfigurationError(f"delay: expected seconds or timedelta, not {value!r:.40}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _factor(_: object, __: object, value: object) -> None:
+    if not _is_number(value) or not 1 <= value <= 1000:
+        raise ConfigurationError(f"factor: expected a number from 1 to 1000, not {value!r:.40}")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -64,15 +99,16 @@ class Backoff:
         jitter: how much is left to chance.
     """
 
-    base: timedelta = attrs.field(default=timedelta(seconds=5), converter=seconds)
+    base: timedelta = attrs.field(default=timedelta(seconds=5), converter=as_span, validator=is_span)
     factor: float = attrs.field(default=2.0, validator=_factor)
-    cap: timedelta = attrs.field(default=timedelta(seconds=900), converter=seconds)
+    cap: timedelta = attrs.field(default=timedelta(seconds=900), converter=as_span, validator=is_span)
     jitter: JitterMode = attrs.field(default=JitterMode.EQUAL, converter=JitterMode)
 
     def highest(self, attempt: int) -> float:
         """The longest delay after *attempt*, in seconds; never falls as attempts rise."""
         steps = min(max(attempt, 1), _LAST_GROWING_ATTEMPT) - 1
-        return min(self.cap.total_seconds(), self.base.total_seconds() * float(self.factor) ** steps)
+        cap = min(self.cap, LONGEST_DELAY).total_seconds()
+        return min(cap, self.base.total_seconds() * float(self.factor) ** steps)
 
     def delay(self, attempt: int, u: float) -> timedelta:
         """The delay after *attempt* (from 1) for the random number *u* in [0, 1)."""
@@ -83,4 +119,4 @@ class Backoff:
 
 def at_least(hint: timedelta, *, limit: timedelta, u: float) -> timedelta:
     """The delay for a *hint* that somebody named: never shorter, unless over *limit*, and spread a little."""
-    return min(hint, limit) * (1 + _HINT_SPREAD * u)
+    return min(hint, limit, LONGEST_DELAY) * (1 + _HINT_SPREAD * u)

@@ -14,6 +14,7 @@ a message is not an input at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,9 +23,10 @@ from typing import Any, Final
 
 import attrs
 
-from .backoff import at_least, seconds
+from .backoff import at_least, read_hint
 from .capabilities import Capabilities
 from .outcome import (
+    Abandoned,
     Asked,
     Cancelled,
     Exhausted,
@@ -43,6 +45,9 @@ from .policy import OnExpired, Policy, Severity
 from .settlement import Ack, Bury, Reason, Release, Retry, Settlement
 
 ERROR_TEXT_LIMIT: Final = 2_000  # characters of an error that travel with a buried message
+
+#: Characters that UTF-8, XML or a terminal cannot carry: an error must not keep its message from being buried.
+_UNSPEAKABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -106,25 +111,25 @@ class Case:
         severity, delay = self._classified(self.outcome.error)
         if self.outcome.fatal:
             severity = Severity.FATAL
-        hints = [hint for hint in (delay, self.outcome.delay) if hint is not None]
+        hints = [hint for hint in (delay, self.outcome.delay) if hint is not None and hint >= timedelta()]
         return severity, max(hints, default=None)
 
     def _classified(self, error: BaseException) -> tuple[Severity, timedelta | None]:
         if isinstance(error, BaseExceptionGroup):
             return _worst([self._classified(each) for each in error.exceptions])
         answer = self._ask_classifier(error)
-        if isinstance(answer, Severity):
-            return answer, None
-        return self.policy.listed_severity(error), answer
+        if answer is None:
+            return self.policy.listed_severity(error), None
+        return (answer, None) if isinstance(answer, Severity) else (Severity.TRANSIENT, answer)
 
     def _ask_classifier(self, error: BaseException) -> Severity | timedelta | None:
         if self.policy.classify is None:
             return None
         try:
             return _as_opinion(self.policy.classify(error))
-        except Exception as broken:
+        except Exception as broken:  # noqa: BLE001 - it is the user's, and may raise anything
             self.alarm = f"classifier failed: {error_text(broken)}"
-            return None
+            return Severity.TRANSIENT  # a hook that is broken must not bury anything
 
     @cached_property
     def hint(self) -> timedelta | None:
@@ -147,11 +152,17 @@ class Case:
     @property
     def in_grace(self) -> bool:
         published, grace = self.situation.published_at, self.policy.unroutable_grace
-        return bool(grace) and (published is None or self.next_start - published <= grace)
+        if not grace or self.exhausted:
+            return False
+        return published is None or self.next_start - published <= grace
+
+    @property
+    def exhausted(self) -> bool:
+        return self.situation.attempt >= self.policy.attempts_limit
 
     @property
     def error(self) -> str:
-        return _error_of(self.outcome)
+        return error_of(self.outcome)
 
 
 _SEVEREST_FIRST: Final = (Severity.FATAL, Severity.TRANSIENT, Severity.REJECT)
@@ -167,21 +178,22 @@ def _as_opinion(answer: object) -> Severity | timedelta | None:
         return answer
     if isinstance(answer, str):
         return Severity(answer)
-    return seconds(answer)
+    return read_hint(answer)
 
 
 def error_text(error: BaseException, *, limit: int = ERROR_TEXT_LIMIT) -> str:
     """One line about *error*, at most *limit* characters; never raises, whatever the exception does."""
     try:
         text = str(error)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's own exceptions may raise anything here
         text = "(no text: its __str__ raises)"
-    first_line = " ".join(text.split())
+    line = _UNSPEAKABLE.sub("\ufffd", " ".join(text.split()))
     name = type(error).__qualname__
-    return (f"{name}: {first_line}" if first_line else name)[:limit]
+    return (f"{name}: {line}" if line else name)[:limit]
 
 
-def _error_of(outcome: Outcome) -> str:
+def error_of(outcome: Outcome) -> str:
+    """What went wrong, as one line; empty when nothing did."""
     match outcome:
         case Failed(error=error) | Untranslatable(error=error):
             return error_text(error)
@@ -197,6 +209,8 @@ def _error_of(outcome: Outcome) -> str:
             return f"expired at {moment.isoformat()}"
         case Exhausted(attempt=attempt, lost=lost):
             return f"delivery {attempt} was not run: {lost or attempt - 1} before it ended without an outcome"
+        case Abandoned(after=after):
+            return f"the handler's thread was still running {after.total_seconds():g} s after it should have ended"
         case _:
             return ""
 
@@ -242,7 +256,13 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(Failed, Verdict.AGAIN, Reason.FAILED, None, "transient"),
     Row(TimedOut, Verdict.AGAIN, Reason.TIMED_OUT),
     Row(Untranslatable, Verdict.BURY, Reason.UNTRANSLATABLE),
-    Row(Unroutable, Verdict.AGAIN, Reason.NO_HANDLER, lambda case: case.in_grace, "within unroutable_grace"),
+    Row(
+        Unroutable,
+        Verdict.AGAIN,
+        Reason.NO_HANDLER,
+        lambda case: case.in_grace,
+        "attempts left, within unroutable_grace",
+    ),
     Row(Unroutable, Verdict.BURY, Reason.NO_HANDLER),
     Row(Expired, Verdict.DROP_OR_BURY, Reason.EXPIRED),
     Row(Exhausted, Verdict.BURY, Reason.ATTEMPTS_EXHAUSTED),
@@ -256,6 +276,7 @@ TABLE: Final[tuple[Row, ...]] = (
         "work done, and a late Ack is safe on this queue",
     ),
     Row(LostLease, Verdict.LEAVE, Reason.LEASE_LOST),
+    Row(Abandoned, Verdict.LEAVE, Reason.ABANDONED),
 )
 
 
@@ -269,10 +290,6 @@ class AgainRow:
     condition: str
 
 
-def _exhausted(case: Case) -> bool:
-    return case.situation.attempt >= case.policy.attempts_limit
-
-
 def _would_expire(case: Case) -> bool:
     expiration = case.situation.expiration
     return expiration is not None and case.next_start > expiration
@@ -284,7 +301,7 @@ def _too_old(case: Case) -> bool:
 
 
 AGAIN_TABLE: Final[tuple[AgainRow, ...]] = (
-    AgainRow(Verdict.BURY, Reason.ATTEMPTS_EXHAUSTED, _exhausted, "attempt ≥ max_attempts"),
+    AgainRow(Verdict.BURY, Reason.ATTEMPTS_EXHAUSTED, lambda case: case.exhausted, "attempt ≥ max_attempts"),
     AgainRow(Verdict.DROP_OR_BURY, Reason.WOULD_EXPIRE, _would_expire, "it would start after its expiration"),
     AgainRow(Verdict.BURY, Reason.MAX_AGE, _too_old, "it would start later than max_age after publishing"),
     AgainRow(Verdict.AGAIN, None, None, "otherwise: Retry(backoff, or the delay that was asked for)"),
@@ -372,8 +389,14 @@ def plan(settlement: Settlement, capabilities: Capabilities, *, held: timedelta 
     delay = max(settlement.delay or timedelta(), capabilities.min_retry_delay)
     delay = round_up(delay, capabilities.granularity)
     if capabilities.max_retry_delay is not None:
-        delay = min(delay, max(capabilities.max_retry_delay - held, timedelta()))
+        room = max(capabilities.max_retry_delay - held, timedelta())
+        delay = min(delay, round_down(room, capabilities.granularity))
     return settlement if delay == settlement.delay else attrs.evolve(settlement, delay=delay)
+
+
+def round_down(span: timedelta, granularity: timedelta) -> timedelta:
+    """The greatest multiple of *granularity* that is not more than *span*."""
+    return span - span % granularity if granularity else span
 
 
 def round_up(span: timedelta, granularity: timedelta) -> timedelta:

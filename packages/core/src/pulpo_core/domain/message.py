@@ -43,7 +43,7 @@ def parse_moment(value: object, *, field: str) -> Moment | None:
     Raises:
         InvalidMessage: *value* is none of these; the text names *field*.
     """
-    if value is None or value == 0:
+    if value is None:
         return None
     if isinstance(value, timedelta):
         return value or None
@@ -52,7 +52,7 @@ def parse_moment(value: object, *, field: str) -> Moment | None:
     if isinstance(value, str):
         return _to_utc(_parse_iso(value, field), field)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _parse_seconds(value, field)
+        return _parse_seconds(value, field) or None
     raise InvalidMessage(f"{field}: expected seconds, timedelta, datetime or ISO 8601 text, not {_describe(value)}")
 
 
@@ -69,7 +69,7 @@ def _parse_seconds(value: float, field: str) -> timedelta:
             raise OverflowError
         return timedelta(seconds=value)
     except OverflowError as error:
-        raise InvalidMessage(f"{field}: {value!r} is not a number of seconds that a calendar can hold") from error
+        raise InvalidMessage(f"{field}: {value!r:.40} is not a number of seconds that a calendar can hold") from error
 
 
 def _to_utc(moment: datetime, field: str) -> datetime:
@@ -111,7 +111,7 @@ def _pairs(value: object, field: str) -> dict[str, Any]:
     return dict(value)
 
 
-@attrs.frozen(kw_only=True, slots=True, hash=False, init=False)
+@attrs.frozen(slots=True, hash=False, init=False)
 class Message:
     """A job request.
 
@@ -186,6 +186,15 @@ class Message:
             delay=None if ready_at is None or ready_at <= now else ready_at,
             expiration=to_moment(self.expiration, now, field="expiration"),
         )
+
+    def received(self, *, id: str, uid: str, attempts: int) -> Message:  # noqa: A002 - the domain's word
+        """The same message as one delivery knows it: named by its queue, and with its attempts counted."""
+        header = self.header if "uid" in self.header else {**self.header, "uid": uid}
+        message = object.__new__(Message)
+        message.__attrs_init__(  # the fields were checked when *self* was made
+            self.request_type, self.body, self.priority, self.delay, self.expiration, attempts, header, id
+        )
+        return message
 
     def with_header(self, **headers: Any) -> Message:
         """The same message with *headers* added to its header, each replacing one of that name."""

@@ -1,6 +1,6 @@
 """What came of handling one delivery, as a closed union of values.
 
-The pipeline makes exactly one of these for each delivery, and `policy.decide` turns it into a
+The pipeline makes exactly one of these for each delivery, and `decision.decide` turns it into a
 settlement. None of them holds the body of a message.
 """
 
@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 import attrs
 
 from .message import Message
-from .settlement import Settlement
+from .settlement import FollowUp, Settlement
 
 
 @attrs.frozen(slots=True)
 class Handled:
     """The handler did its work; *follow_ups* are the messages it returned."""
 
-    follow_ups: tuple[Message, ...] = ()
+    follow_ups: tuple[Message | FollowUp, ...] = ()
 
 
 @attrs.frozen(slots=True)
@@ -109,6 +109,13 @@ class LostLease:
     work_done: bool = False
 
 
+@attrs.frozen(slots=True)
+class Abandoned:
+    """A handler in a thread did not end in time and cannot be stopped: whatever it still does, nothing is settled."""
+
+    after: timedelta
+
+
 Outcome = (
     Handled
     | Asked
@@ -122,4 +129,5 @@ Outcome = (
     | Cancelled
     | GroupFailed
     | LostLease
+    | Abandoned
 )

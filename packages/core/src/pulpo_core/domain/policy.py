@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from .backoff import Backoff, seconds
+from .backoff import Backoff, as_span, is_span
 from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .outcome import Exhausted, Expired
@@ -36,6 +36,10 @@ class OnExpired(StrEnum):
     BURY = "bury"
     DROP = "drop"
 
+    @classmethod
+    def _missing_(cls, value: object) -> OnExpired:
+        raise ConfigurationError(f"on_expired: expected one of {', '.join(cls)}, not {value!r:.40}")
+
 
 #: A classifier may answer with a severity, a least delay (which means transient), or `None` for no opinion.
 Classifier = Callable[[BaseException], Severity | timedelta | float | None]
@@ -43,12 +47,14 @@ Classifier = Callable[[BaseException], Severity | timedelta | float | None]
 ErrorTypes = tuple[type[BaseException], ...]
 
 
-def _error_types(value: Iterable[type[BaseException]] | type[BaseException]) -> ErrorTypes:
-    types = (value,) if isinstance(value, type) else tuple(value)
-    for each in types:
+def _as_tuple(value: Iterable[type[BaseException]] | type[BaseException]) -> ErrorTypes:
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+
+
+def _error_types(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+    for each in value:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
-            raise ConfigurationError(f"expected exception classes, not {each!r:.60}")
-    return types
+            raise ConfigurationError(f"{attribute.name}: expected exception classes, not {each!r:.60}")
 
 
 def _attempts(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
@@ -79,14 +85,18 @@ class Policy:
     max_attempts: int | None = attrs.field(default=None, validator=_attempts)
     max_lost: int = attrs.field(default=0, validator=_attempts)
     backoff: Backoff = attrs.field(factory=Backoff)
-    max_hint: timedelta = attrs.field(default=MAX_HINT, converter=seconds)
-    fatal: ErrorTypes = attrs.field(default=(), converter=_error_types)
-    transient: ErrorTypes = attrs.field(default=(), converter=_error_types)
-    reject: ErrorTypes = attrs.field(default=(), converter=_error_types)
+    max_hint: timedelta = attrs.field(default=MAX_HINT, converter=as_span, validator=is_span)
+    fatal: ErrorTypes = attrs.field(default=(), converter=_as_tuple, validator=_error_types)
+    transient: ErrorTypes = attrs.field(default=(), converter=_as_tuple, validator=_error_types)
+    reject: ErrorTypes = attrs.field(default=(), converter=_as_tuple, validator=_error_types)
     classify: Classifier | None = None
     on_expired: OnExpired = attrs.field(default=OnExpired.BURY, converter=OnExpired)
-    unroutable_grace: timedelta = attrs.field(default=timedelta(), converter=seconds)
-    max_age: timedelta | None = attrs.field(default=None, converter=attrs.converters.optional(seconds))
+    unroutable_grace: timedelta = attrs.field(default=timedelta(), converter=as_span, validator=is_span)
+    max_age: timedelta | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(as_span),
+        validator=attrs.validators.optional(is_span),
+    )
 
     def __attrs_post_init__(self) -> None:
         listed = [*self.fatal, *self.transient, *self.reject]

@@ -5,14 +5,13 @@ A handler may return any of these to say outright what it wants; the policy choo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 
 import attrs
 
-from .errors import ConfigurationError
+from .backoff import read_hint
 from .message import Message
 
 
@@ -35,9 +34,22 @@ class Reason(StrEnum):
     LATE_ACK = "late-ack"
     LEASE_LOST = "lease-lost"
     GROUP_FAILED = "group-failed"
+    ABANDONED = "abandoned"
 
 
-def _messages(value: Iterable[Message]) -> tuple[Message, ...]:
+@attrs.frozen(slots=True)
+class FollowUp:
+    """A message for another queue than the one whose delivery it follows.
+
+    Attributes:
+        queue: the URL of the other queue.
+    """
+
+    message: Message
+    queue: str
+
+
+def _messages(value: Iterable[Message | FollowUp]) -> tuple[Message | FollowUp, ...]:
     return tuple(value)
 
 
@@ -50,19 +62,7 @@ class Ack:
             is out of it, in one transaction where the queue can do that.
     """
 
-    follow_ups: tuple[Message, ...] = attrs.field(default=(), converter=_messages)
-
-
-def _delay(value: object) -> timedelta | None:
-    """Seconds or timedelta; what a person may have meant is kept, what nobody can have meant is refused."""
-    if value is None or isinstance(value, timedelta):
-        return None if value is None else max(value, timedelta())
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
-        try:
-            return timedelta(seconds=max(value, 0))
-        except OverflowError:
-            return timedelta.max
-    raise ConfigurationError(f"delay: expected seconds or timedelta, not {value!r:.40}")
+    follow_ups: tuple[Message | FollowUp, ...] = attrs.field(default=(), converter=_messages)
 
 
 @attrs.frozen(slots=True)
@@ -70,11 +70,11 @@ class Retry:
     """Hand it out again, not before *delay* has passed; the attempt counts.
 
     Attributes:
-        delay: seconds or timedelta; `None` leaves the delay to the policy's backoff.
+        delay: seconds or timedelta; `None`, or less than 0, leaves the delay to the policy's backoff.
         error: what went wrong, for those who look at the queue meanwhile.
     """
 
-    delay: timedelta | None = attrs.field(default=None, converter=_delay)
+    delay: timedelta | None = attrs.field(default=None, converter=read_hint)
     error: str = ""
 
 
