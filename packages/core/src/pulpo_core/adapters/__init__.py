@@ -1,0 +1,1 @@
+"""The adapter that core ships: the queue in memory. All others are distributions of their own."""

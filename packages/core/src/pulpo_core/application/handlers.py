@@ -1,0 +1,83 @@
+"""Which callable handles which request type: `Handlers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pulpo_core.domain.backoff import seconds
+from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.routing import RouteTable
+
+from .binding import BoundHandler, bind
+
+H = TypeVar("H")
+
+
+class Handlers:
+    """A registry of handlers, filled by decorators or by `add`; each is checked and bound at once.
+
+    ::
+
+        handlers = Handlers()
+
+
+        @handlers("send_email", timeout=30)
+        async def send_email(message): ...
+    """
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, BoundHandler] = {}
+        self._default: BoundHandler | None = None
+
+    def __call__(self, request_type: str, *, timeout: timedelta | float | None = None) -> Callable[[H], H]:
+        """Decorate the handler of *request_type*; see `add`."""
+
+        def register(handler: H) -> H:
+            self.add(request_type, handler, timeout=timeout)
+            return handler
+
+        return register
+
+    def add(self, request_type: str, handler: Any, *, timeout: timedelta | float | None = None) -> None:
+        """Let *handler* take the messages of *request_type*.
+
+        Args:
+            timeout: seconds or timedelta that one message may take; the route's limit otherwise.
+
+        Raises:
+            HandlerError: it cannot be called as pulpo would.
+            ConfigurationError: the type has a handler already.
+        """
+        if not isinstance(request_type, str) or not request_type:
+            raise ConfigurationError(
+                f"a request type is a text, not {request_type!r:.60}; use @handlers.default for the rest"
+            )
+        bound = bind(handler, timeout=_limit(timeout))
+        if request_type in self._by_type:
+            raise ConfigurationError(
+                f"{request_type!r} is handled by {self._by_type[request_type].name} already; {bound.name} cannot"
+            )
+        self._by_type[request_type] = bound
+
+    def default(self, handler: H, *, timeout: timedelta | float | None = None) -> H:
+        """Let *handler* take whatever has no type, or a type without handler. Also a decorator."""
+        bound = bind(handler, timeout=_limit(timeout))
+        if self._default is not None:
+            raise ConfigurationError(f"{self._default.name} is the default handler already; {bound.name} cannot be")
+        self._default = bound
+        return handler
+
+    def table(self) -> RouteTable[BoundHandler]:
+        """The handlers as they are registered now."""
+        return RouteTable(dict(self._by_type), self._default)
+
+
+def _limit(timeout: timedelta | float | None) -> timedelta | None:
+    return None if timeout is None else seconds(timeout)
+
+
+def as_table(handlers: Any) -> RouteTable[BoundHandler]:
+    """The table of a `Handlers`, or one whose default is the callable given."""
+    return handlers.table() if isinstance(handlers, Handlers) else RouteTable({}, bind(handlers))

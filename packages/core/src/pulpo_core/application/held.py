@@ -1,0 +1,63 @@
+"""One delivery in hand, from its receipt to its place in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+
+import attrs
+
+from pulpo_core.domain.decision import Decision
+from pulpo_core.domain.envelope import Delivery, Envelope
+from pulpo_core.domain.message import Message
+from pulpo_core.domain.outcome import Outcome
+
+
+class Stage(Enum):
+    """How far it has come."""
+
+    WAITING = auto()
+    RUNNING = auto()
+    HANDLED = auto()
+    SETTLING = auto()
+    DONE = auto()
+
+
+@attrs.define(slots=True, eq=False)
+class Held:
+    """A delivery in hand. Changed only from the event loop, by the route that holds it.
+
+    Attributes:
+        received_at: `Clock.monotonic` at its receipt.
+        task: what runs its handler, while `stage` is RUNNING.
+        cause: why its handler was interrupted; the first cause stays.
+        interrupts: how often; the slot's task takes back as many cancellations.
+        message: once it is translated.
+        decision: once its handling has ended.
+        follow_ups: envelopes to publish in the transaction of its acknowledgement.
+        extending: an extension of its lease is on its way, so nothing may be settled meanwhile.
+        settle_attempts: how often settling it has been tried.
+    """
+
+    delivery: Delivery
+    received_at: float
+    stage: Stage = Stage.WAITING
+    task: asyncio.Task[None] | None = None
+    cause: Outcome | None = None
+    interrupts: int = 0
+    message: Message | None = None
+    decision: Decision | None = None
+    follow_ups: tuple[Envelope, ...] = ()
+    extending: bool = False
+    settle_attempts: int = 0
+
+    def interrupt(self, cause: Outcome) -> None:
+        """Cancel its handler because of *cause*; without effect before and after it runs.
+
+        A handler that is interrupted runs inside the slot's task, which is suspended inside it:
+        so the cancellation always reaches the handler and never the slot.
+        """
+        if self.stage is Stage.RUNNING and self.task is not None:
+            self.cause = self.cause or cause
+            self.interrupts += 1
+            self.task.cancel()

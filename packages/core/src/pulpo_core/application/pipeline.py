@@ -1,0 +1,311 @@
+"""The way of one delivery: guard → translate → route → handle → decide.
+
+A pipeline never raises for a bad message: whatever goes wrong is an outcome, and the policy's
+table turns it into a settlement. What does escape is a bug, or the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from pulpo_core.domain.capabilities import Capabilities
+from pulpo_core.domain.decision import Decision, Situation, Tally, decide, plan
+from pulpo_core.domain.envelope import Delivery, Envelope
+from pulpo_core.domain.errors import TranslationError
+from pulpo_core.domain.message import Message
+from pulpo_core.domain.outcome import (
+    Abandoned,
+    Asked,
+    Cancelled,
+    Failed,
+    Handled,
+    LostLease,
+    Outcome,
+    TimedOut,
+    Unroutable,
+    Untranslatable,
+)
+from pulpo_core.domain.policy import Policy, guard
+from pulpo_core.domain.routing import RouteTable
+from pulpo_core.domain.settlement import Ack, Reason
+from pulpo_core.ports.clock import Clock, Jitter
+from pulpo_core.ports.handler import Middleware, Next
+from pulpo_core.ports.observer import Alarm, Event, Started
+
+from .binding import BoundHandler, finish
+from .held import Held, Stage
+from .isolation import InContext
+from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcome_of_result
+from .route import Route
+from .threads import Threads
+
+_ACKED: Final = Decision(Ack(), Reason.HANDLED, Tally.ACKED)
+
+
+class _Unfit(Exception):  # noqa: N818 - not an error of the handler's
+    """A body that does not fit the handler's parameter, on its way out through middleware."""
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Pipeline:
+    """Handles the deliveries of one route; any number at once.
+
+    Attributes:
+        scheme: of the route's queue; begins the uid of messages that brought none.
+        thread_grace: how long a handler in a thread may go on after it should have ended.
+        emit: told about every start and every alarm.
+        on_stop: told when a handler raised `SystemExit` or its like: the process is to end.
+    """
+
+    route: Route
+    policy: Policy
+    capabilities: Capabilities
+    table: RouteTable[BoundHandler]
+    scheme: str
+    threads: Threads
+    thread_grace: timedelta
+    clock: Clock
+    jitter: Jitter
+    emit: Callable[[Event], None]
+    on_stop: Callable[[BaseException], None]
+    watched: bool = False
+    _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
+
+    async def handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
+        """Handle one delivery, inside *task*, and decide about it; `Held.interrupt` ends it early."""
+        held.task, held.stage = task, Stage.RUNNING
+        try:
+            outcome = await self._outcome(held)
+        except asyncio.CancelledError:
+            if held.cause is None:
+                raise
+            outcome = held.cause
+        finally:
+            held.stage, held.task = Stage.HANDLED, None
+        if held.interrupts:
+            _take_back(task, held.interrupts)
+        if held.delivery.lease.lost and not isinstance(outcome, Abandoned):
+            outcome = LostLease(work_done=isinstance(outcome, Handled) or outcome == Asked(Ack()))
+        return self.decide(held, outcome)
+
+    def decide(self, held: Held, outcome: Outcome) -> Decision:
+        """What the policy makes of *outcome*, fitted to the queue."""
+        if outcome is HANDLED:
+            return _ACKED
+        situation = self._situation(held)
+        decision = decide(self.policy, outcome, situation, self.jitter.random())
+        if decision.alarm:
+            self.emit(Alarm(route=self.route.name, text=decision.alarm))
+        if decision.settlement is None:
+            return decision
+        spent = timedelta(seconds=self.clock.monotonic() - held.received_at)
+        return attrs.evolve(decision, settlement=plan(decision.settlement, self.capabilities, held=spent))
+
+    def _situation(self, held: Held) -> Situation:
+        message, envelope = held.message, held.delivery.envelope
+        return Situation(
+            attempt=held.delivery.attempt,
+            now=self.clock.now(),
+            expiration=_moment_of(message.expiration) if message else envelope.expiration,
+            published_at=envelope.published_at or _published_at(message),
+            late_ack=self.capabilities.late_ack,
+        )
+
+    # ------------------------------------------------------------------------------------------ guard and translate
+
+    async def _outcome(self, held: Held) -> Outcome:
+        delivery = held.delivery
+        refused = self._refusal(delivery, delivery.envelope.expiration)
+        if refused is not None:
+            return refused
+        try:
+            message = held.message = await self._translate(delivery)
+        except Exception as error:  # noqa: BLE001 - a translator is user code
+            return await self._ask(Untranslatable(error), error, delivery.envelope)
+        if message.expiration is not None:
+            refused = self._refusal(delivery, _moment_of(message.expiration))
+            if refused is not None:
+                return refused
+        handler = self.table.find(message.request_type)
+        if handler is None:
+            return Unroutable(message.request_type)
+        return await self._run(held, handler, message)
+
+    def _refusal(self, delivery: Delivery, expiration: datetime | None) -> Outcome | None:
+        return guard(
+            self.policy,
+            attempt=delivery.attempt,
+            lost=delivery.lost,
+            slack=self.capabilities.attempt_slack,
+            now=self.clock.now(),
+            expiration=expiration,
+        )
+
+    async def _translate(self, delivery: Delivery) -> Message:
+        answer: Any = self.route.translator.translate(delivery.envelope)
+        if not isinstance(answer, Message):
+            answer = await finish(answer)
+        return _as_message(answer).received(
+            id=delivery.id,
+            uid=delivery.envelope.uid or f"{self.scheme}:{delivery.id}",
+            attempts=delivery.attempt - 1,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- handle
+
+    async def _run(self, held: Held, handler: BoundHandler, message: Message) -> Outcome:
+        if self.watched:
+            self.emit(Started(route=self.route.name, delivery=held.delivery, message=message))
+        limit = handler.timeout or self.route.timeout
+        timer = None
+        if limit is not None:
+            timer = asyncio.get_running_loop().call_later(limit.total_seconds(), held.interrupt, TimedOut(limit))
+        try:
+            result = await self._call(held, handler, message)
+        except _Unfit as unfit:
+            error = unfit.__cause__ or unfit
+            return await self._ask(Untranslatable(error), error, message)
+        except Exception as error:  # noqa: BLE001 - the boundary around handlers
+            return await self._failed(held, error, message)
+        except (SystemExit, KeyboardInterrupt) as stop:
+            self.on_stop(stop)
+            return Cancelled()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return outcome_of_result(result, falsy_retries=self.route.falsy_retries)
+
+    def _call(self, held: Held, handler: BoundHandler, message: Message) -> Awaitable[Any]:
+        """The handler's work, in a context of its own."""
+        if self.route.middleware or handler.in_thread:
+            work = _chain(self.route.middleware, lambda m, d: self._innermost(held, handler, m, d))(
+                message, held.delivery
+            )
+        else:
+            work = _prepare(handler, message, held.delivery)()
+        return InContext(work, self._context.copy())  # type: ignore[arg-type] # every coroutine function makes a coroutine
+
+    async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
+        call = _prepare(handler, message, delivery)
+        return await (self._in_thread(held, call) if handler.in_thread else call())
+
+    async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
+        future = self.threads.submit(call, contextvars.copy_context())
+        try:
+            result = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if held.cause is None:
+                raise
+            result = await self._last_chance(held, future)
+        return await finish(result)
+
+    async def _last_chance(self, held: Held, future: asyncio.Future[Any]) -> Any:
+        """Wait for a thread that should have ended; what it still returns in time counts."""
+        grace = 0.0 if isinstance(held.cause, Cancelled) else self.thread_grace.total_seconds()
+        try:
+            await asyncio.wait([future], timeout=grace)
+        except asyncio.CancelledError:
+            pass  # interrupted once more: the time for waiting is over
+        if future.done():
+            return future.result()
+        self.threads.abandon()
+        held.cause = Abandoned(timedelta(seconds=grace))
+        raise asyncio.CancelledError
+
+    # ----------------------------------------------------------------------------------------------- when it failed
+
+    async def _failed(self, held: Held, error: Exception, message: Message) -> Outcome:
+        if held.cause is not None:
+            return held.cause  # it fell over because it was cancelled; that is no failure of its own
+        outcome = outcome_of_error(error)
+        return await self._ask(outcome, error, message) if isinstance(outcome, Failed) else outcome
+
+    async def _ask(self, outcome: Outcome, error: BaseException, subject: Message | Envelope) -> Outcome:
+        """The outcome once the error handler, if there is one, has been asked."""
+        handler = self.route.error_handler
+        if handler is None:
+            return outcome
+        exc_info = (type(error), error, error.__traceback__)
+        try:
+            answer = await self._call_error_handler(lambda: handler(exc_info, subject), handler)
+        except Exception as broken:  # noqa: BLE001 - an error handler is user code
+            said = outcome_of_error(broken)
+            if not isinstance(said, Failed):
+                return said
+            self.emit(Alarm(route=self.route.name, text=f"error handler failed: {type(broken).__qualname__}"))
+            return outcome
+        return outcome_of_error_handler(answer, outcome)
+
+    async def _call_error_handler(self, call: Callable[[], Any], handler: Any) -> Any:
+        if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+            return await call()
+        return await finish(await self.threads.submit(call, contextvars.copy_context()))
+
+
+def _take_back(task: asyncio.Task[None], interrupts: int) -> None:
+    """Undo our own cancellations of the slot's task; one that came from outside stays."""
+    for _ in range(interrupts):
+        task.uncancel()
+    if task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Callable[[], Any]:
+    try:
+        return handler.prepare(message, delivery)
+    except TranslationError as error:
+        raise _Unfit from error
+
+
+def _chain(middleware: Any, innermost: Next) -> Next:
+    call = innermost
+    for wrap in reversed(middleware):
+        call = _wrapped(wrap, call)
+    return call
+
+
+def _wrapped(wrap: Middleware, call_next: Next) -> Next:
+    return lambda message, delivery: wrap(message, delivery, call_next)
+
+
+def _as_message(answer: Any) -> Message:
+    """A translator's answer as a message; loafer's translators answer with a dictionary."""
+    if isinstance(answer, Message):
+        return answer
+    if answer is None:
+        raise TranslationError("the translator made nothing of it")
+    if not isinstance(answer, Mapping):
+        raise TranslationError(f"a translator answers with a Message, not {type(answer).__name__}")
+    content = answer.get("content")
+    if content is None:
+        raise TranslationError("the translator's answer has no content")
+    metadata = dict(answer.get("metadata") or {})
+    body = content if isinstance(content, Mapping) else {"payload": content}
+    request_type = metadata.pop("request_type", None)
+    return Message(request_type=request_type, body=body, header={k: v for k, v in metadata.items() if k not in _FIELDS})
+
+
+_FIELDS: Final = frozenset({"request_type", "priority", "delay", "expiration", "attempts"})
+
+
+def _moment_of(moment: datetime | timedelta | None) -> datetime | None:
+    """A message that came from a queue has moments; one that still has a span says nothing we could hold it to."""
+    return moment if isinstance(moment, datetime) else None
+
+
+def _published_at(message: Message | None) -> datetime | None:
+    text = message.header.get("published_at") if message else None
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

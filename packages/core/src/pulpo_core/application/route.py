@@ -1,0 +1,102 @@
+"""One queue and what is done with its messages: `Route`, a plain value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+from pulpo_core.domain.backoff import seconds
+from pulpo_core.domain.capabilities import Capabilities
+from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.policy import Policy
+from pulpo_core.ports.adapter import Adapter
+from pulpo_core.ports.handler import ErrorHandler, Middleware, PublishMiddleware, Translator
+from pulpo_core.translators.json import PulpoJson
+
+from .handlers import as_table
+
+
+def _at_least(lowest: int) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise ConfigurationError(f"{attribute.name}: expected a whole number from {lowest}, not {value!r:.40}")
+
+    return check
+
+
+def _kind(*kinds: type) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigurationError(f"{attribute.name}: expected {names}, not {type(value).__name__}")
+
+    return check
+
+
+def _translates(_: object, __: object, value: object) -> None:
+    if not (callable(getattr(value, "translate", None)) and callable(getattr(value, "encode", None))):
+        raise ConfigurationError(f"translator: {type(value).__name__} has no methods 'translate' and 'encode'")
+
+
+@attrs.frozen(slots=True, eq=False)
+class Route:
+    """What to receive, and what to do with it.
+
+    Attributes:
+        queue: the URL of the queue.
+        handlers: a `Handlers`, or one callable for every message.
+        name: for logs, metrics and commands; the queue's URL without its parameters unless given.
+        policy: how failures are met.
+        translator: the format of the queue; pulpo's own JSON unless given.
+        error_handler: asked about every failure before the policy; see `ports.handler.ErrorHandler`.
+        concurrency: handlers that run at once.
+        prefetch: deliveries held beyond that, their leases kept, so that a slot never waits.
+        timeout: seconds or timedelta that one message may take; `None` for no limit.
+        wait: how long one receive waits at the queue for a message.
+        falsy_retries: any falsy result retries, as in loafer 2, and not just `False`.
+        middleware: wraps handling, the first outermost.
+        publish_middleware: wraps the publishing of follow-up messages.
+        needs: names of capabilities that the queue must have, e.g. ``("priority",)``.
+        adapter: opens the queue instead of the installed adapter of its scheme.
+    """
+
+    queue: str = attrs.field(validator=_kind(str))
+    handlers: Any
+    name: str = attrs.field(kw_only=True, default=attrs.Factory(lambda self: self.queue.partition("?")[0], takes_self=True))
+    policy: Policy = attrs.field(kw_only=True, factory=Policy, validator=_kind(Policy))
+    translator: Translator = attrs.field(kw_only=True, factory=PulpoJson, validator=_translates)
+    error_handler: ErrorHandler | None = attrs.field(kw_only=True, default=None)
+    concurrency: int = attrs.field(kw_only=True, default=10, validator=_at_least(1))
+    prefetch: int = attrs.field(kw_only=True, default=0, validator=_at_least(0))
+    timeout: timedelta | None = attrs.field(
+        kw_only=True, default=None, converter=attrs.converters.optional(seconds)
+    )
+    wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=seconds)
+    falsy_retries: bool = attrs.field(kw_only=True, default=False)
+    middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())
+    publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=())
+    needs: Sequence[str] = attrs.field(kw_only=True, default=())
+    adapter: Adapter | None = attrs.field(kw_only=True, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        as_table(self.handlers)  # a handler that cannot be called is told now, not at the first message
+        if self.error_handler is not None and not callable(self.error_handler):
+            raise ConfigurationError(f"error_handler: {type(self.error_handler).__name__} cannot be called")
+        known = {field.name for field in attrs.fields(Capabilities)}
+        for name in self.needs:
+            if name not in known:
+                raise ConfigurationError(f"needs: {name!r} is no capability; known: {', '.join(sorted(known))}")
+
+
+def check_needs(route: Route, capabilities: Capabilities) -> None:
+    """Refuse a route whose queue lacks what it needs.
+
+    Raises:
+        ConfigurationError: a capability it needs is not there; the text names both.
+    """
+    for name in route.needs:
+        if not getattr(capabilities, name):
+            raise ConfigurationError(f"route {route.name!r} needs {name}, which its queue does not offer")

@@ -1,0 +1,176 @@
+"""Handing settlements to the queue: in batches, beside everything else, until each is confirmed or hopeless."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from pulpo_core.domain.backoff import Backoff
+from pulpo_core.domain.decision import Tally
+from pulpo_core.domain.errors import AdapterError, LeaseLost
+from pulpo_core.domain.settlement import Ack, Settlement
+from pulpo_core.ports.adapter import Provider, Settling
+from pulpo_core.ports.clock import Clock, Jitter
+from pulpo_core.ports.observer import Event, LeaseGone, SettleFailed
+
+from .held import Held, Stage
+
+#: Calls on their way at once, so that a slow one does not hold up the next batch.
+FLUSHES: Final = 4
+
+_BACKOFF: Final = Backoff(base=timedelta(milliseconds=200), cap=timedelta(seconds=5))
+
+#: Where a delivery ends up in the ledger: a tally, or in doubt.
+IN_DOUBT: Final = "in_doubt"
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Settler:
+    """Settles what one route has decided.
+
+    What is pending when a call returns goes out with the next one: a busy route makes large
+    batches and a quiet one does not wait for company.
+
+    Attributes:
+        on_settled: told where each delivery ends up in the ledger, exactly once for each.
+    """
+
+    route: str
+    provider: Provider
+    clock: Clock
+    jitter: Jitter
+    emit: Callable[[Event], None]
+    on_settled: Callable[[Held, str], None]
+    _pending: deque[Held] = attrs.field(init=False, factory=deque)
+    _wake: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _unsettled: int = attrs.field(init=False, default=0)
+    _all_settled: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _group: asyncio.TaskGroup = attrs.field(init=False, factory=asyncio.TaskGroup)
+
+    @property
+    def unsettled(self) -> int:
+        """Decided, and not yet confirmed."""
+        return self._unsettled
+
+    def add(self, held: Held) -> None:
+        """Take over *held*, whose decision is made; never blocks."""
+        self._unsettled += 1
+        self._pending.append(held)
+        self._wake.set()
+
+    def again(self) -> None:
+        """Look again at what is pending: an extension has ended."""
+        if self._pending:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Settle until cancelled."""
+        async with self._group:
+            for _ in range(FLUSHES):
+                self._group.create_task(self._flush_for_ever())
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until nothing is unsettled, up to *seconds*; whether it is so."""
+        self._all_settled.clear()
+        return self._unsettled == 0 or await self.clock.wait(self._all_settled, seconds)
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            batch = self._take()
+            if batch:
+                await self._flush(batch)
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _take(self) -> list[Held]:
+        batch, waiting = [], []
+        while self._pending:
+            held = self._pending.popleft()
+            (waiting if held.extending else batch).append(held)
+        self._pending.extend(waiting)
+        return batch
+
+    async def _flush(self, batch: list[Held]) -> None:
+        ours = [held for held in batch if not self._is_lost(held)]
+        if not ours:
+            return
+        for held in ours:
+            held.stage = Stage.SETTLING
+            held.settle_attempts += 1
+        for held, error in zip(ours, await self._settle(ours), strict=True):
+            if error is None:
+                self._end(held, _tally(held))
+            else:
+                self._failed(held, error)
+
+    def _is_lost(self, held: Held) -> bool:
+        """Whether its lease ended while it waited here: then nothing may be sent for it any more."""
+        lease = held.delivery.lease
+        if lease.lost or self.clock.monotonic() >= lease.deadline:
+            if _tally(held) is Tally.ACKED and self.provider.capabilities.late_ack:
+                return False
+            self._lose(held)
+            return True
+        return False
+
+    async def _settle(self, batch: list[Held]) -> Sequence[AdapterError | None]:
+        settlings = [Settling(held.delivery, _settlement(held), held.follow_ups) for held in batch]
+        try:
+            return await self.provider.settle(settlings)
+        except AdapterError as error:
+            return [error] * len(batch)
+
+    def _failed(self, held: Held, error: AdapterError) -> None:
+        if isinstance(error, LeaseLost):
+            self._lose(held)
+            return
+        again = self._may_repeat(held, error)
+        self.emit(SettleFailed(route=self.route, delivery=held.delivery, error=error, final=not again))
+        if again:
+            held.stage = Stage.HANDLED  # its lease is kept again meanwhile
+            self._group.create_task(self._later(held))
+        elif error.in_doubt:
+            self._end(held, IN_DOUBT)
+        else:
+            self._end(held, Tally.LEASE_LOST)
+
+    def _may_repeat(self, held: Held, error: AdapterError) -> bool:
+        """Repeating an `Ack` does no harm; anything else in doubt may have been done, and is left alone."""
+        if held.delivery.lease.lost or self.clock.monotonic() >= held.delivery.lease.deadline:
+            return False
+        return isinstance(_settlement(held), Ack) if error.in_doubt else error.temporary
+
+    async def _later(self, held: Held) -> None:
+        await self.clock.sleep(_BACKOFF.delay(held.settle_attempts, self.jitter.random()).total_seconds())
+        self._pending.append(held)
+        self._wake.set()
+
+    def _lose(self, held: Held) -> None:
+        if not held.delivery.lease.lost:
+            held.delivery.lease.lost = True
+            self.emit(LeaseGone(route=self.route, delivery=held.delivery))
+        self._end(held, Tally.LEASE_LOST)
+
+    def _end(self, held: Held, column: str) -> None:
+        held.stage = Stage.DONE
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._all_settled.set()
+        self.on_settled(held, column)
+
+
+def _settlement(held: Held) -> Settlement:
+    decision = held.decision
+    if decision is None or decision.settlement is None:
+        raise AssertionError("only what is decided and to be settled comes here")
+    return decision.settlement
+
+
+def _tally(held: Held) -> Tally:
+    return held.decision.tally if held.decision else Tally.LEASE_LOST

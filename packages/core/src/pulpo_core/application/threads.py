@@ -1,0 +1,116 @@
+"""Threads for handlers that are plain functions.
+
+Unlike those of `concurrent.futures` they never hold up the exit of the process, a thread that does
+not come back can be given up, and many results reach the event loop by one wake-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import attrs
+
+
+@attrs.define(slots=True, eq=False)
+class _Job:
+    call: Callable[[], Any]
+    context: contextvars.Context
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.context.run(self.call)
+        except BaseException as error:  # noqa: BLE001 - it is handed to whoever awaits the job
+            self.error = error
+
+    def deliver(self) -> None:
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(_settable(self.error))
+
+
+def _settable(error: BaseException) -> BaseException:
+    """A future refuses `StopIteration`, which a handler may well raise."""
+    return RuntimeError("the handler raised StopIteration") if isinstance(error, StopIteration) else error
+
+
+class Threads:
+    """A pool of up to *size* daemon threads, started as they are needed.
+
+    Args:
+        size: at most so many calls at once; further ones wait their turn.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._done: deque[_Job] = deque()
+        self._reporting = False
+        self._idle = 0
+        self._started = 0
+        self._abandoned = 0
+        self._lock = threading.Lock()
+
+    @property
+    def abandoned(self) -> int:
+        """Threads given up: they may still be running, and their places stay taken."""
+        return self._abandoned
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every place is taken by a thread that was given up."""
+        return self._abandoned >= self._size
+
+    def submit(self, call: Callable[[], Any], context: contextvars.Context) -> asyncio.Future[Any]:
+        """Run *call* in a thread, inside *context*; the future belongs to the running loop."""
+        job = _Job(call, context, asyncio.get_running_loop().create_future())
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._started < self._size:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"pulpo-handler-{self._started}", daemon=True).start()
+        self._jobs.put(job)
+        return job.future
+
+    def abandon(self) -> None:
+        """Give up one thread that does not come back."""
+        self._abandoned += 1
+
+    def close(self) -> None:
+        """Let idle threads end; those at work are not waited for."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            self._report(job)
+            with self._lock:
+                if self._jobs.empty():
+                    self._idle += 1
+
+    def _report(self, job: _Job) -> None:
+        self._done.append(job)
+        if not self._reporting:  # cleared before the results are drained, so none is left behind
+            self._reporting = True
+            try:
+                job.future.get_loop().call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed: nobody waits for this any more
+                self._done.clear()
+
+    def _deliver(self) -> None:
+        self._reporting = False
+        while self._done:
+            self._done.popleft().deliver()

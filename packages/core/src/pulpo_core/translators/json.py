@@ -1,0 +1,163 @@
+"""Messages as JSON: pulpo's own documents, and anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from pulpo_core.domain.envelope import Envelope
+from pulpo_core.domain.errors import InvalidMessage, TranslationError
+from pulpo_core.domain.message import NAMED_HEADERS, Message
+
+from .documents import dumps, loads
+
+#: Headers that a queue carries beside the body as well, where it has room.
+CARRIED_HEADERS = ("traceparent", "tracestate")
+
+
+def _moment(value: datetime | timedelta | None) -> str | None:
+    if isinstance(value, timedelta):
+        raise InvalidMessage("a message must be resolved before it is encoded: its times are still relative")
+    return None if value is None else value.isoformat()
+
+
+def document_of(message: Message) -> dict[str, Any]:
+    """*message* as the document of pulpo's own format: ``{"id", "header", "body"}``."""
+    header = {
+        "request_type": message.request_type,
+        "priority": message.priority,
+        "delay": _moment(message.delay),
+        "expiration": _moment(message.expiration),
+        "attempts": message.attempts,
+        **message.header,
+    }
+    return {"id": message.id, "header": {k: v for k, v in header.items() if v is not None}, "body": message.body}
+
+
+def message_of(document: object) -> Message:
+    """The message of a document of pulpo's own format; pulpo-messaging's is the same.
+
+    Raises:
+        TranslationError: it has another shape; the text names the field.
+    """
+    if not isinstance(document, dict) or not ("header" in document or "body" in document):
+        raise TranslationError("not a pulpo message: expected an object with 'header' and 'body'")
+    header = document.get("header") or {}
+    if not isinstance(header, dict):
+        raise TranslationError(f"header: expected an object, not {type(header).__name__}")
+    try:
+        return _build(document, header)
+    except InvalidMessage as error:
+        raise TranslationError(str(error)) from error
+
+
+def _build(document: Mapping[str, Any], header: Mapping[str, Any]) -> Message:
+    return Message(
+        request_type=_readable(header.get("request_type"), "header.request_type"),
+        body=document.get("body"),
+        priority=header.get("priority"),
+        delay=header.get("delay"),
+        expiration=header.get("expiration"),
+        attempts=header.get("attempts") or 0,
+        header={name: value for name, value in header.items() if name not in NAMED_HEADERS},
+        id=_identity(document.get("id")),
+    )
+
+
+def _identity(value: object) -> str | None:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _readable(value, "id")
+
+
+def _readable(value: object, field: str) -> str | None:
+    """Text that can be printed, stored and compared anywhere."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidMessage(f"{field}: expected text, not {type(value).__name__}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidMessage(f"{field}: the text has a lone surrogate")
+    return value
+
+
+def envelope_for(message: Message, body: bytes) -> Envelope:
+    """The envelope that carries *body* as *message* asks."""
+    header = message.header
+    return Envelope(
+        body=body,
+        uid=message.uid or "",
+        priority=message.priority,
+        not_before=message.delay if isinstance(message.delay, datetime) else None,
+        expiration=message.expiration if isinstance(message.expiration, datetime) else None,
+        published_at=_published_at(header.get("published_at")),
+        group=_optional_text(header, "group"),
+        dedup_id=_optional_text(header, "dedup_id"),
+        attributes={name: str(header[name]) for name in CARRIED_HEADERS if name in header},
+    )
+
+
+def _optional_text(header: Mapping[str, Any], name: str) -> str | None:
+    value = header.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidMessage(f"header.{name}: expected text, not {type(value).__name__}")
+
+
+def _published_at(value: object) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+class PulpoJson:
+    """pulpo's own format, the default: the whole message as one JSON object. Reads pulpo-messaging's too."""
+
+    def translate(self, envelope: Envelope) -> Message:
+        """The message in *envelope*; see `ports.handler.Translator`."""
+        return message_of(loads(envelope.body))
+
+    def encode(self, message: Message) -> Envelope:
+        """The envelope that carries *message*."""
+        return envelope_for(message, dumps(document_of(message)))
+
+
+@attrs.frozen(kw_only=True)
+class AnyJson:
+    """Any JSON document: an object becomes the body, anything else the body's payload.
+
+    Attributes:
+        type_from: where the request type is, as names joined by dots; a document without it
+            reaches the default handler.
+        request_type: the type of every message, for queues that carry one kind only.
+    """
+
+    type_from: str | None = None
+    request_type: str | None = None
+
+    def translate(self, envelope: Envelope) -> Message:
+        """The message in *envelope*; see `ports.handler.Translator`."""
+        document = loads(envelope.body)
+        body = document if isinstance(document, dict) else {"payload": document}
+        try:
+            return Message(request_type=self._type_of(document), body=body)
+        except InvalidMessage as error:
+            raise TranslationError(str(error)) from error
+
+    def _type_of(self, document: object) -> str | None:
+        if self.type_from is None:
+            return self.request_type
+        value = document
+        for name in self.type_from.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return self.request_type if value is None else _readable(value, self.type_from)
+
+    def encode(self, message: Message) -> Envelope:
+        """The body alone, or its payload where that is all there is: headers stay behind."""
+        if set(message.body) == {"payload"}:
+            return envelope_for(message, dumps_value(message.payload))
+        return envelope_for(message, dumps(message.body))
+
+
+def dumps_value(value: object) -> bytes:
+    """Any JSON value as JSON in UTF-8; raises as `documents.dumps` does."""
+    return dumps({"payload": value})[len(b'{"payload":') : -1]
