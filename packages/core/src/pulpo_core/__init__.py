@@ -1,5 +1,16 @@
 """pulpo: receive a message, route it by type to your handler, settle it. Nothing lost, nothing hidden."""
 
+from .application.binding import BoundHandler, bind
+from .application.clock import SystemClock, SystemJitter
+from .application.dispatcher import Dispatcher
+from .application.handlers import Handlers, as_table
+from .application.identity import follow_up_uid, new_uid
+from .application.ledger import Ledger, total
+from .application.manager import Manager, Report, status_of
+from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
+from .application.registry import Installed, adapter_for, installed_adapters, open_queue
+from .application.route import Route
+from .application.until import Until
 from .domain.backoff import Backoff, JitterMode
 from .domain.capabilities import Capabilities, Order, Peek
 from .domain.decision import AGAIN_TABLE, TABLE, Decision, Situation, Tally, decide, error_text, plan, round_up
@@ -27,12 +38,15 @@ from .domain.lifecycle import TRANSITIONS, IllegalTransition, State, advance, ne
 from .domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY, Message
 from .domain.outcome import Outcome
 from .domain.policy import OnExpired, Policy, Severity
-from .domain.settlement import Ack, Bury, Reason, Release, Retry, Settlement
+from .domain.settlement import Ack, Bury, FollowUp, Reason, Release, Retry, Settlement
+from .domain.signals import BuryMessage, DeleteMessage, IgnoreMessage, KeepMessage, RejectMessage, RetryMessage
 from .domain.url import QueueURL, duration, one_of, parse_url, read_parameters, scheme_of, switch, whole_number
 from .ports.adapter import Adapter, Inspector, Page, Provider, Publisher, Queue, QueueStats, Record, Settling
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
 from .ports.observer import Observer
+from .translators.json import AnyJson, PulpoJson, document_of, message_of
+from .translators.text import PlainText
 
 __all__ = [
     "AGAIN_TABLE",
@@ -44,29 +58,42 @@ __all__ = [
     "Ack",
     "Adapter",
     "AdapterError",
+    "AnyJson",
     "ApplicationError",
     "Backoff",
+    "BoundHandler",
     "Bury",
+    "BuryMessage",
     "Capabilities",
     "Clock",
     "ConfigurationError",
     "Decision",
+    "DeleteMessage",
     "Delivery",
+    "Dispatcher",
     "Envelope",
     "ErrorHandler",
+    "FollowUp",
     "Handler",
     "HandlerError",
     "HandlerObject",
+    "Handlers",
+    "IgnoreMessage",
     "IllegalTransition",
     "Inspector",
+    "Installed",
     "InvalidMessage",
     "InvalidURL",
     "Jitter",
     "JitterMode",
+    "KeepMessage",
     "Lease",
     "LeaseLost",
+    "Ledger",
+    "Manager",
     "Message",
     "MessageNotFound",
+    "MessagePublisher",
     "MessageTooLarge",
     "Middleware",
     "NoRoute",
@@ -77,41 +104,64 @@ __all__ = [
     "Page",
     "Peek",
     "PermissionDenied",
+    "PlainText",
     "Policy",
     "Provider",
     "PublishMiddleware",
     "Publisher",
     "PulpoError",
+    "PulpoJson",
     "Queue",
     "QueueNotFound",
     "QueueStats",
     "QueueURL",
     "Reason",
     "Record",
+    "RejectMessage",
     "Release",
+    "Report",
     "Retry",
+    "RetryMessage",
+    "Route",
     "Settlement",
     "Settling",
     "Severity",
     "Situation",
     "State",
+    "SyncPublisher",
+    "SystemClock",
+    "SystemJitter",
     "Tally",
     "TranslationError",
     "Translator",
     "Unavailable",
     "UnknownScheme",
     "Unsupported",
+    "Until",
+    "adapter_for",
     "advance",
+    "as_table",
+    "bind",
     "decide",
+    "document_of",
     "duration",
     "error_text",
+    "follow_up_uid",
+    "installed_adapters",
+    "message_of",
+    "new_uid",
     "newborn",
     "one_of",
+    "open_publisher",
+    "open_publisher_sync",
+    "open_queue",
     "parse_url",
     "plan",
     "read_parameters",
     "round_up",
     "scheme_of",
+    "status_of",
     "switch",
+    "total",
     "whole_number",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -106,6 +106,7 @@ def bind(handler: Any, *, timeout: timedelta | None = None) -> BoundHandler:
     """
     target = _target(handler)
     name = _name_of(handler)
+    _refuse_generators(target, name)
     signature = _signature(target, name)
     positional: list[Getter] = []
     keywords: list[tuple[str, Getter]] = []
@@ -141,6 +142,12 @@ def _target(handler: Any) -> Callable[..., Any]:
     if callable(method):
         return typing.cast("Callable[..., Any]", method)
     raise HandlerError(f"{_name_of(handler)} cannot be called and has no method 'handle'")
+
+
+def _refuse_generators(target: Any, name: str) -> None:
+    """A generator would be made and never run, and its message acknowledged: refuse it."""
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise HandlerError(f"{name} is a generator: remove its 'yield'; return a list of messages for follow-ups")
 
 
 def _name_of(handler: Any) -> str:
@@ -219,4 +226,4 @@ def _typed(cls: type, parameter: str) -> Getter:
 
 async def finish(result: Any) -> Any:
     """*result*, awaited if it can be: a plain function may return a coroutine."""
-    return await typing.cast("Awaitable[Any]", result) if inspect.isawaitable(result) else result
+    return await result if inspect.isawaitable(result) else result

@@ -7,6 +7,7 @@ table turns it into a settlement. What does escape is a bug, or the end of the p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -49,7 +50,7 @@ from .threads import Threads
 _ACKED: Final = Decision(Ack(), Reason.HANDLED, Tally.ACKED)
 
 
-class _Unfit(Exception):  # noqa: N818 - not an error of the handler's
+class _Unfit(Exception):
     """A body that does not fit the handler's parameter, on its way out through middleware."""
 
 
@@ -209,10 +210,8 @@ class Pipeline:
     async def _last_chance(self, held: Held, future: asyncio.Future[Any]) -> Any:
         """Wait for a thread that should have ended; what it still returns in time counts."""
         grace = 0.0 if isinstance(held.cause, Cancelled) else self.thread_grace.total_seconds()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # interrupted once more: the time for waiting is over
             await asyncio.wait([future], timeout=grace)
-        except asyncio.CancelledError:
-            pass  # interrupted once more: the time for waiting is over
         if future.done():
             return future.result()
         self.threads.abandon()

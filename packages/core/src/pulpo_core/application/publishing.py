@@ -200,7 +200,9 @@ class SyncPublisher:
             self._publisher.publish(message, retry_for=retry_for), self._loop
         ).result()
 
-    def publish_many(self, messages: Iterable[Message], *, retry_for: timedelta | float = 0) -> list[Message | PulpoError]:
+    def publish_many(
+        self, messages: Iterable[Message], *, retry_for: timedelta | float = 0
+    ) -> list[Message | PulpoError]:
         """See `MessagePublisher.publish_many`; blocks the calling thread."""
         coroutine = self._publisher.publish_many(list(messages), retry_for=retry_for)
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

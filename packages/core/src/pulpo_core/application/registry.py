@@ -81,9 +81,8 @@ def choose(scheme: str, adapters: tuple[Installed, ...]) -> Installed:
     """
     claims = [each for each in adapters if each.scheme == scheme]
     if len(claims) > 1:
-        raise ConfigurationError(
-            f"adapter {scheme!r} is claimed by {' and '.join(each.distribution for each in claims)}; uninstall all but one"
-        )
+        names = " and ".join(each.distribution for each in claims)
+        raise ConfigurationError(f"adapter {scheme!r} is claimed by {names}; uninstall all but one")
     if not claims:
         have = ", ".join(each.scheme for each in adapters) or "none"
         hint = f"; pip install {DISTRIBUTIONS[scheme]}" if scheme in DISTRIBUTIONS else ""

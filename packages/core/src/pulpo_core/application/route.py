@@ -65,15 +65,15 @@ class Route:
 
     queue: str = attrs.field(validator=_kind(str))
     handlers: Any
-    name: str = attrs.field(kw_only=True, default=attrs.Factory(lambda self: self.queue.partition("?")[0], takes_self=True))
+    name: str = attrs.field(
+        kw_only=True, default=attrs.Factory(lambda self: self.queue.partition("?")[0], takes_self=True)
+    )
     policy: Policy = attrs.field(kw_only=True, factory=Policy, validator=_kind(Policy))
     translator: Translator = attrs.field(kw_only=True, factory=PulpoJson, validator=_translates)
     error_handler: ErrorHandler | None = attrs.field(kw_only=True, default=None)
     concurrency: int = attrs.field(kw_only=True, default=10, validator=_at_least(1))
     prefetch: int = attrs.field(kw_only=True, default=0, validator=_at_least(0))
-    timeout: timedelta | None = attrs.field(
-        kw_only=True, default=None, converter=attrs.converters.optional(seconds)
-    )
+    timeout: timedelta | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(seconds))
     wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=seconds)
     falsy_retries: bool = attrs.field(kw_only=True, default=False)
     middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())

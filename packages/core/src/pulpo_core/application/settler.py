@@ -25,9 +25,6 @@ FLUSHES: Final = 4
 
 _BACKOFF: Final = Backoff(base=timedelta(milliseconds=200), cap=timedelta(seconds=5))
 
-#: Where a delivery ends up in the ledger: a tally, or in doubt.
-IN_DOUBT: Final = "in_doubt"
-
 
 @attrs.define(slots=True, eq=False, kw_only=True)
 class Settler:
@@ -45,7 +42,7 @@ class Settler:
     clock: Clock
     jitter: Jitter
     emit: Callable[[Event], None]
-    on_settled: Callable[[Held, str], None]
+    on_settled: Callable[[Held, Tally], None]
     _pending: deque[Held] = attrs.field(init=False, factory=deque)
     _wake: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _unsettled: int = attrs.field(init=False, default=0)
@@ -89,7 +86,8 @@ class Settler:
                 await self._wake.wait()
 
     def _take(self) -> list[Held]:
-        batch, waiting = [], []
+        batch: list[Held] = []
+        waiting: list[Held] = []
         while self._pending:
             held = self._pending.popleft()
             (waiting if held.extending else batch).append(held)
@@ -136,7 +134,7 @@ class Settler:
             held.stage = Stage.HANDLED  # its lease is kept again meanwhile
             self._group.create_task(self._later(held))
         elif error.in_doubt:
-            self._end(held, IN_DOUBT)
+            self._end(held, Tally.IN_DOUBT)
         else:
             self._end(held, Tally.LEASE_LOST)
 
@@ -157,7 +155,7 @@ class Settler:
             self.emit(LeaseGone(route=self.route, delivery=held.delivery))
         self._end(held, Tally.LEASE_LOST)
 
-    def _end(self, held: Held, column: str) -> None:
+    def _end(self, held: Held, column: Tally) -> None:
         held.stage = Stage.DONE
         self._unsettled -= 1
         if not self._unsettled:

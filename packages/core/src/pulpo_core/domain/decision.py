@@ -70,7 +70,7 @@ class Situation:
 
 
 class Tally(StrEnum):
-    """The column of the ledger in which a settled delivery is counted."""
+    """The column of the ledger in which a delivery is counted once it is no longer in hand."""
 
     ACKED = "acked"
     RETRIED = "retried"
@@ -78,6 +78,8 @@ class Tally(StrEnum):
     RELEASED = "released"
     DROPPED = "dropped"
     LEASE_LOST = "lease_lost"
+    IN_DOUBT = "in_doubt"
+    DEFERRED = "deferred"
 
 
 @attrs.frozen(slots=True)

@@ -1,0 +1,69 @@
+"""Deliveries that wait for a slot: in the order they came, and one at a time within a group."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .held import Held
+
+
+class Buffer:
+    """Waiting deliveries of a queue without groups."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Held] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, held: Held) -> None:
+        """Let *held* wait."""
+        self._waiting.append(held)
+
+    def take(self) -> Held | None:
+        """The next that may run now; `None` when none may."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def settled(self, held: Held, *, done: bool) -> list[Held]:
+        """Note that *held* is settled; those that must be given back because it is not *done*."""
+        del held, done
+        return []
+
+    def drain(self) -> list[Held]:
+        """Everything that waits, taken out."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
+
+class GroupBuffer(Buffer):
+    """Waiting deliveries of a queue with groups.
+
+    The next of a group runs when the one before is settled and confirmed. When that one is to come
+    back instead, its siblings must not overtake it, so all that wait are given back.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._busy: set[str] = set()
+
+    def take(self) -> Held | None:
+        for index, held in enumerate(self._waiting):
+            group = held.delivery.envelope.group
+            if group is None or group not in self._busy:
+                del self._waiting[index]
+                if group is not None:
+                    self._busy.add(group)
+                return held
+        return None
+
+    def settled(self, held: Held, *, done: bool) -> list[Held]:
+        group = held.delivery.envelope.group
+        if group is None:
+            return []
+        self._busy.discard(group)
+        if done:
+            return []
+        siblings = [each for each in self._waiting if each.delivery.envelope.group == group]
+        self._waiting = deque(each for each in self._waiting if each.delivery.envelope.group != group)
+        return siblings

@@ -1,0 +1,321 @@
+"""Runs routes: opens their queues, pumps each, and stops them all in two phases."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Final
+
+from pulpo_core.domain.backoff import seconds
+from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
+from pulpo_core.domain.policy import fit
+from pulpo_core.domain.url import scheme_of
+from pulpo_core.ports.adapter import Publisher, Queue
+from pulpo_core.ports.clock import Clock, Jitter
+from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
+
+from .binding import BoundHandler, finish
+from .clock import SystemClock, SystemJitter
+from .follow_ups import FollowUps
+from .gate import Gate
+from .handlers import as_table
+from .ledger import Ledger
+from .logs import LogObserver
+from .pipeline import Pipeline
+from .publishing import Encoder
+from .pump import Pump
+from .registry import open_queue
+from .route import Route, check_needs
+from .threads import Threads
+from .until import Quota, Until
+
+log = logging.getLogger("pulpo.dispatcher")
+
+#: No delivery is kept longer than this, however its lease is extended.
+MAX_HOLD: Final = timedelta(hours=12)
+
+#: Settlements may take so long once every handler has ended.
+FLUSH_FOR: Final = timedelta(seconds=10)
+
+#: A handler that ignores its cancellation is cancelled again so often, in seconds.
+CANCEL_AGAIN: Final = 1.0
+
+
+class Dispatcher:
+    """Receives from every route and hands each message to its handler, until stopped.
+
+    Making one does no I/O and touches no signals. It runs once, in any thread, in any event loop.
+
+    Args:
+        routes: what to run.
+        concurrency: handlers that run at once over all routes; each route's own limit holds besides.
+        threads: threads for handlers that are plain functions; as many as there are slots unless given.
+        grace: how long handlers may go on after `stop`.
+        thread_grace: how long a handler in a thread may go on after its timeout before it is given up.
+        until: when to stop by itself; never unless given.
+        observers: told what happens.
+        clock, jitter: time and chance; the system's unless given.
+
+    Raises:
+        ConfigurationError: two routes have one name, or a limit is out of range.
+        ApplicationError: there is no route, or one without any handler.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route] | Route,
+        *,
+        concurrency: int | None = None,
+        threads: int | None = None,
+        grace: timedelta | float = 25,
+        thread_grace: timedelta | float = 30,
+        until: Until | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+        jitter: Jitter | None = None,
+    ) -> None:
+        self._routes = check_routes([routes] if isinstance(routes, Route) else list(routes))
+        self._concurrency = concurrency
+        self._threads_wanted = threads
+        self._grace = seconds(grace)
+        self._thread_grace = seconds(thread_grace)
+        self._until = until or Until()
+        self._clock: Clock = clock or SystemClock()
+        self._jitter: Jitter = jitter or SystemJitter()
+        self._observers = [*observers]
+        self._pumps: dict[str, Pump] = {}
+        self._threads: Threads | None = None
+        self._stop_requested: asyncio.Event | None = None
+        self._cut_requested: asyncio.Event | None = None
+        self._stopped_early = False
+        self._failure: BaseException | None = None
+        self._others: dict[str, tuple[Publisher, Encoder]] = {}
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it runs."""
+        return self._routes
+
+    @property
+    def ledgers(self) -> Mapping[str, Ledger]:
+        """For each route by name, what has happened to its deliveries so far."""
+        return {name: pump.snapshot() for name, pump in self._pumps.items()}
+
+    @property
+    def unsettled(self) -> Sequence[str]:
+        """Ids of deliveries whose settlement was not confirmed by the end of the run."""
+        return [id_ for pump in self._pumps.values() for id_ in pump.unsettled]
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up."""
+        return self._threads.abandoned if self._threads else 0
+
+    def stop(self, *, now: bool = False) -> None:
+        """Stop receiving, let handlers finish within the grace, settle, and end; *now* cuts the grace.
+
+        To be called in the event loop that runs it. May be called before, then it ends at once.
+        """
+        self._stopped_early = True
+        if self._stop_requested is not None:
+            self._stop_requested.set()
+        if now and self._cut_requested is not None:
+            self._cut_requested.set()
+
+    async def run(self) -> None:
+        """Run every route to its end.
+
+        Cancelling it stops at once: what is in hand is left to its lease.
+
+        Raises:
+            ConfigurationError, AdapterError: a queue cannot be opened, or is gone for good. The
+                other routes are stopped in order, and everything in hand is settled first.
+        """
+        self._stop_requested, self._cut_requested = asyncio.Event(), asyncio.Event()
+        async with AsyncExitStack() as stack:
+            threads = self._threads = Threads(self._threads_wanted or self._slots())
+            stack.callback(threads.close)
+            await self._open_routes(stack, threads)
+            if not self._stopped_early:
+                await self._run_pumps()
+            await self._stop_handlers()
+        if self._failure is not None:
+            raise self._failure
+
+    def _slots(self) -> int:
+        wanted = sum(route.concurrency for route in self._routes)
+        return min(wanted, self._concurrency or wanted)
+
+    # -------------------------------------------------------------------------------------------------------- opening
+
+    async def _open_routes(self, stack: AsyncExitStack, threads: Threads) -> None:
+        gate = Gate(self._concurrency)
+        quota = Quota(self._until.max_messages)
+        watched = self._watch()
+        for route in self._routes:
+            queue = await stack.enter_async_context(
+                open_queue(route.queue, adapter=route.adapter, clock=self._clock, jitter=self._jitter)
+            )
+            check_needs(route, queue.capabilities)
+            self._check_wait(route, queue)
+            self._pumps[route.name] = self._pump(route, queue, stack, threads, gate, quota, watched=watched)
+
+    def _check_wait(self, route: Route, queue: Queue) -> None:
+        wait = min(route.wait, queue.capabilities.max_wait)
+        if not queue.capabilities.prompt_interrupt and wait >= self._grace:
+            raise ConfigurationError(
+                f"route {route.name!r} waits {wait.total_seconds():g} s for messages, and its queue cannot be"
+                f" interrupted: wait must be shorter than the grace of {self._grace.total_seconds():g} s"
+            )
+
+    def _watch(self) -> bool:
+        """Add the log; whether anybody wants the events of every single delivery."""
+        watched = bool(self._observers) or LogObserver.wants_deliveries()
+        self._observers.append(LogObserver())
+        return watched
+
+    def _pump(
+        self,
+        route: Route,
+        queue: Queue,
+        stack: AsyncExitStack,
+        threads: Threads,
+        gate: Gate,
+        quota: Quota,
+        *,
+        watched: bool,
+    ) -> Pump:
+        encoder = self._encoder(route, queue)
+        pipeline = Pipeline(
+            route=route,
+            policy=fit(route.policy, queue.capabilities),
+            capabilities=queue.capabilities,
+            table=as_table(route.handlers),
+            scheme=scheme_of(route.queue),
+            threads=threads,
+            thread_grace=self._thread_grace,
+            clock=self._clock,
+            jitter=self._jitter,
+            emit=self._emit,
+            on_stop=self._fail,
+            watched=watched,
+        )
+
+        async def open_other(url: str) -> tuple[Publisher, Encoder]:
+            return await self._open_other(url, route, stack)
+
+        return Pump(
+            name=route.name,
+            concurrency=route.concurrency,
+            prefetch=route.prefetch,
+            wait=route.wait,
+            provider=queue,
+            capabilities=queue.capabilities,
+            pipeline=pipeline,
+            follow_ups=FollowUps(queue=queue, encoder=encoder, open_other=open_other),
+            clock=self._clock,
+            jitter=self._jitter,
+            emit=self._emit,
+            watched=watched,
+            until=self._until,
+            quota=quota,
+            gate=gate,
+            max_hold=MAX_HOLD,
+            flush_for=FLUSH_FOR,
+        )
+
+    def _encoder(self, route: Route, queue: Publisher) -> Encoder:
+        return Encoder(
+            translator=route.translator,
+            capabilities=queue.capabilities,
+            clock=self._clock,
+            jitter=self._jitter,
+            middleware=route.publish_middleware,
+        )
+
+    async def _open_other(self, url: str, route: Route, stack: AsyncExitStack) -> tuple[Publisher, Encoder]:
+        if url not in self._others:
+            queue = await stack.enter_async_context(open_queue(url, clock=self._clock, jitter=self._jitter))
+            self._others[url] = (queue, self._encoder(route, queue))
+        return self._others[url]
+
+    # -------------------------------------------------------------------------------------------------------- running
+
+    async def _run_pumps(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            guard = group.create_task(self._stop_when_asked())
+            async with asyncio.TaskGroup() as pumps:
+                for pump in self._pumps.values():
+                    pumps.create_task(self._run_pump(pump))
+            guard.cancel()
+
+    async def _run_pump(self, pump: Pump) -> None:
+        self._emit(RouteStarted(route=pump.name))
+        try:
+            await pump.run()
+        except PulpoError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("route %s broke down", pump.name)
+            self._fail(error)
+        finally:
+            self._emit(RouteStopped(route=pump.name))
+
+    def _fail(self, error: BaseException) -> None:
+        """Remember the first failure and stop everything in order."""
+        self._failure = self._failure or error
+        self.stop()
+
+    async def _stop_when_asked(self) -> None:
+        if self._stop_requested is None or self._cut_requested is None:
+            raise AssertionError("made by run")
+        await self._stop_requested.wait()
+        for pump in self._pumps.values():
+            pump.stop()
+        await self._clock.wait(self._cut_requested, self._grace.total_seconds())
+        while True:
+            for pump in self._pumps.values():
+                pump.cut()
+            await self._clock.sleep(CANCEL_AGAIN)
+
+    async def _stop_handlers(self) -> None:
+        for bound in self._bound_handlers():
+            if bound.stop is not None:
+                try:
+                    await finish(bound.stop())
+                except Exception:
+                    log.exception("handler %s failed to stop", bound.name)
+
+    def _bound_handlers(self) -> list[BoundHandler]:
+        return [bound for route in self._routes for bound in as_table(route.handlers)]
+
+    def _emit(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                log.exception("observer %r failed", observer)
+
+
+def check_routes(routes: Sequence[Any]) -> list[Route]:
+    """*routes* as a list, once they can be run together.
+
+    Raises:
+        ApplicationError: there is none, one is no route, or one has no handler.
+        ConfigurationError: two have the same name.
+    """
+    if not routes:
+        raise ApplicationError("there is no route to run")
+    names: set[str] = set()
+    for route in routes:
+        if not isinstance(route, Route):
+            raise ApplicationError(f"expected a Route, not {type(route).__name__}")
+        if not as_table(route.handlers):
+            raise ApplicationError(f"route {route.name!r} has no handler")
+        if route.name in names:
+            raise ConfigurationError(f"two routes are called {route.name!r}; give one of them a name of its own")
+        names.add(route.name)
+    return list(routes)

@@ -1,0 +1,101 @@
+"""The one observer that is always there: tells the standard library's logging what happened.
+
+pulpo never configures logging. Per delivery there is a line at INFO; what a person should look at
+is a WARNING. Bodies are never logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pulpo_core.domain.decision import error_text
+from pulpo_core.ports.observer import (
+    Alarm,
+    Event,
+    LeaseGone,
+    ReceiveFailed,
+    RouteStarted,
+    RouteStopped,
+    Settled,
+    SettleFailed,
+)
+
+log = logging.getLogger("pulpo.dispatcher")
+
+
+class LogObserver:
+    """Writes events to the logger ``pulpo.dispatcher``, with their facts in ``extra`` as ``pulpo_…``."""
+
+    @staticmethod
+    def wants_deliveries() -> bool:
+        """Whether lines for single deliveries would be seen by anybody."""
+        return log.isEnabledFor(logging.INFO)
+
+    def __call__(self, event: Event) -> None:
+        """Log *event*, if it is worth a line."""
+        match event:
+            case Settled():
+                _settled(event)
+            case ReceiveFailed(route=route, error=error, delay=delay):
+                log.warning(
+                    "%s: receive failed, next in %.1f s: %s",
+                    route,
+                    delay.total_seconds(),
+                    error_text(error),
+                    extra=_facts(route=route),
+                )
+            case SettleFailed(route=route, delivery=delivery, error=error, final=final):
+                log.warning(
+                    "%s: settling %s failed%s: %s",
+                    route,
+                    delivery.id,
+                    "" if final else ", will be repeated",
+                    error_text(error),
+                    extra=_facts(route=route, id=delivery.id),
+                )
+            case LeaseGone(route=route, delivery=delivery):
+                log.warning(
+                    "%s: the lease of %s is lost; another worker may have it",
+                    route,
+                    delivery.id,
+                    extra=_facts(route=route, id=delivery.id),
+                )
+            case Alarm(route=route, text=text):
+                log.warning("%s: %s", route, text, extra=_facts(route=route))
+            case RouteStarted(route=route):
+                log.info("%s: receiving", route, extra=_facts(route=route))
+            case RouteStopped(route=route):
+                log.info("%s: stopped", route, extra=_facts(route=route))
+            case _:
+                pass
+
+
+def _settled(event: Settled) -> None:
+    milliseconds = event.elapsed.total_seconds() * 1000
+    log.info(
+        "%s: %s %s attempt %d %s (%s) in %.1f ms%s",
+        event.route,
+        event.request_type or "-",
+        event.delivery.id,
+        event.delivery.attempt,
+        event.tally,
+        event.reason,
+        milliseconds,
+        f": {event.error}" if event.error else "",
+        extra=_facts(
+            route=event.route,
+            id=event.delivery.id,
+            uid=event.delivery.envelope.uid,
+            type=event.request_type,
+            attempt=event.delivery.attempt,
+            settlement=str(event.tally),
+            reason=str(event.reason),
+            duration_ms=round(milliseconds, 3),
+            error=event.error,
+        ),
+    )
+
+
+def _facts(**facts: Any) -> dict[str, Any]:
+    return {f"pulpo_{name}": value for name, value in facts.items()}

@@ -1,0 +1,174 @@
+"""The process around a dispatcher: event loop, signals, exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from pulpo_core.domain.errors import (
+    ApplicationError,
+    ConfigurationError,
+    HandlerError,
+    PulpoError,
+    Unavailable,
+    Unsupported,
+)
+
+from .dispatcher import Dispatcher
+from .ledger import Ledger, total
+from .route import Route
+
+log = logging.getLogger("pulpo.manager")
+
+DRAINED: Final = 0
+UNSETTLED: Final = 130
+
+#: The status for an error: that of the first class it is an instance of.
+STATUS_OF: Final[tuple[tuple[type[BaseException], int], ...]] = (
+    (HandlerError, 4),
+    (ApplicationError, 4),
+    (ConfigurationError, 2),
+    (Unavailable, 3),
+    (Unsupported, 6),
+    (BaseException, 1),
+)
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status for *error*, the same for every command."""
+    return next(status for cls, status in STATUS_OF if isinstance(error, cls))
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """How a run ended.
+
+    Attributes:
+        status: 0 when every delivery was settled; 130 when some were left to their lease, because a
+            second signal cut the grace or a handler was given up; otherwise that of `error`.
+        ledgers: what happened to the deliveries, by route.
+        error: what ended the run, if it did not end in order.
+        unsettled: ids whose settlement was not confirmed.
+        abandoned: handlers in threads that were given up.
+    """
+
+    status: int
+    ledgers: Mapping[str, Ledger]
+    error: BaseException | None = None
+    unsettled: tuple[str, ...] = ()
+    abandoned: int = 0
+
+    @property
+    def ledger(self) -> Ledger:
+        """All routes added up."""
+        return total(self.ledgers.values())
+
+
+class Manager:
+    """Runs routes as a process: the first SIGTERM or SIGINT drains, a second cuts the grace, a third kills.
+
+    Args:
+        routes: routes to run, or a `Dispatcher` made of them.
+        loop_factory: makes the event loop, for example uvloop's.
+        options: for the `Dispatcher`.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route] | Route | Dispatcher,
+        *,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        **options: Any,
+    ) -> None:
+        self.dispatcher = routes if isinstance(routes, Dispatcher) else Dispatcher(routes, **options)
+        self._loop_factory = loop_factory
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._signals = 0
+
+    def run(self) -> Report:
+        """Run to the end, with signals where this is the main thread.
+
+        Raises:
+            SystemExit: the status is not 0; what was wrong is logged in one line.
+        """
+        report = self.execute()
+        if report.error is not None:
+            log.error("%s", report.error)
+        if report.status != DRAINED:
+            raise SystemExit(report.status)
+        return report
+
+    def execute(self) -> Report:
+        """Run to the end and say how it went; raises nothing that `Report.error` can hold."""
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            return runner.run(self._serve_with_signals())
+
+    async def serve(self) -> Report:
+        """Run inside somebody else's event loop, which keeps its signals."""
+        self._loop = asyncio.get_running_loop()
+        error: BaseException | None = None
+        try:
+            await self.dispatcher.run()
+        except (PulpoError, SystemExit, KeyboardInterrupt) as failure:
+            error = failure
+        finally:
+            self._loop = None
+        return self._report(error)
+
+    def stop(self, *, now: bool = False) -> None:
+        """Drain and end; *now* cuts the grace. May be called from any thread."""
+        loop = self._loop
+        if loop is None:
+            self.dispatcher.stop(now=now)
+        else:
+            loop.call_soon_threadsafe(lambda: self.dispatcher.stop(now=now))
+
+    def _report(self, error: BaseException | None) -> Report:
+        ledgers = dict(self.dispatcher.ledgers)
+        left = total(ledgers.values()).in_hand or self.dispatcher.abandoned or self.dispatcher.unsettled
+        status = _status_of_end(error) if error is not None else UNSETTLED if left else DRAINED
+        return Report(
+            status=status,
+            ledgers=ledgers,
+            error=error,
+            unsettled=tuple(self.dispatcher.unsettled),
+            abandoned=self.dispatcher.abandoned,
+        )
+
+    async def _serve_with_signals(self) -> Report:
+        loop = asyncio.get_running_loop()
+        installed = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        for each in installed:
+            loop.add_signal_handler(each, self._on_signal)
+        try:
+            return await self.serve()
+        finally:
+            for each in installed:
+                loop.remove_signal_handler(each)
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            log.info("stopping: what runs may finish; a second signal cuts that short")
+            self.dispatcher.stop()
+        elif self._signals == 2:
+            log.warning("stopping now: what runs is cancelled and given back")
+            self.dispatcher.stop(now=True)
+        else:
+            os._exit(UNSETTLED)
+
+
+def _status_of_end(error: BaseException) -> int:
+    """A handler may end the process with a status of its own."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return status_of(error)

@@ -1,0 +1,397 @@
+"""One route at work: receive, hand to slots, settle, keep leases, and come to a stop in two phases.
+
+::
+
+    receiver ──► buffer ──► slots (pipeline) ──► settler ──► ledger
+        ▲                        │    ▲             │
+        └──── a slot is free ────┘    └── lease keeper (interrupts what is lost)
+
+Routes share nothing but the limits of the process, so none can delay another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from pulpo_core.domain.backoff import Backoff, JitterMode
+from pulpo_core.domain.capabilities import Capabilities
+from pulpo_core.domain.decision import Decision, Tally
+from pulpo_core.domain.envelope import Delivery
+from pulpo_core.domain.errors import AdapterError, PulpoError
+from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed
+from pulpo_core.domain.settlement import Ack
+from pulpo_core.ports.adapter import Provider
+from pulpo_core.ports.clock import Clock, Jitter
+from pulpo_core.ports.observer import Event, Received, ReceiveFailed, Settled
+
+from .buffer import Buffer, GroupBuffer
+from .follow_ups import FollowUps
+from .gate import Gate
+from .held import Held, Stage
+from .leases import LeaseKeeper
+from .ledger import Ledger
+from .pipeline import Pipeline
+from .settler import Settler
+from .until import Quota, Until
+
+#: Pauses between receives that fail: quick at first, since most faults pass at once.
+RECEIVE_BACKOFF: Final = Backoff(base=timedelta(milliseconds=200), cap=timedelta(seconds=30), jitter=JitterMode.EQUAL)
+
+#: Deliveries whose handler has ended and whose settlement is not confirmed yet, beside those in slots.
+MIN_UNSETTLED: Final = 20
+
+#: Seconds for a receive that is on its way when the grace ends; then it is given up.
+LAST_RECEIVE: Final = 1.0
+
+_DONE_TALLIES: Final = frozenset({Tally.ACKED, Tally.BURIED, Tally.DROPPED})
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Pump:
+    """Runs one route until it is stopped, or until its `Until` is reached.
+
+    Attributes:
+        gate: bounds the handlers of the whole process.
+        grace: how long handlers may go on once the route is stopped.
+        flush_for: how long settlements may take at the end.
+    """
+
+    name: str
+    concurrency: int
+    prefetch: int
+    wait: timedelta
+    provider: Provider
+    capabilities: Capabilities
+    pipeline: Pipeline
+    follow_ups: FollowUps
+    clock: Clock
+    jitter: Jitter
+    emit: Callable[[Event], None]
+    watched: bool
+    until: Until
+    quota: Quota
+    gate: Gate
+    max_hold: timedelta
+    flush_for: timedelta
+    ledger: Ledger = attrs.field(init=False, factory=Ledger)
+    in_hand: dict[Held, None] = attrs.field(init=False, factory=dict)
+    last_receive: float | None = attrs.field(init=False, default=None)
+    unsettled: list[str] = attrs.field(init=False, factory=list)
+    _buffer: Buffer = attrs.field(init=False)
+    _settler: Settler = attrs.field(init=False)
+    _slots: int = attrs.field(init=False, default=0)
+    _running: int = attrs.field(init=False, default=0)
+    _idle: deque[asyncio.Future[None]] = attrs.field(init=False, factory=deque)
+    _room: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _anything: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _nothing: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _stopping: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _receiving: asyncio.Timeout | None = attrs.field(init=False, default=None)
+    _cut: bool = attrs.field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate.when_free(self._room.set)
+        self._buffer = GroupBuffer() if self.capabilities.groups else Buffer()
+        self._settler = Settler(
+            route=self.name,
+            provider=self.provider,
+            clock=self.clock,
+            jitter=self.jitter,
+            emit=self.emit,
+            on_settled=self._on_settled,
+        )
+
+    # --------------------------------------------------------------------------------------------------- life of it
+
+    async def run(self) -> None:
+        """Run to the end; returns when everything received is in the ledger.
+
+        Raises:
+            PulpoError: the queue is gone for good. What was in hand is settled as far as it could be.
+        """
+        failure: PulpoError | None = None
+        async with asyncio.TaskGroup() as helpers:
+            tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
+            async with asyncio.TaskGroup() as slots:
+                try:
+                    await self._receive_until_stopped(slots)
+                except PulpoError as error:
+                    failure = error
+                await self._wind_down()
+            await self._flush()
+            for task in tasks:
+                task.cancel()
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """Receive no more; what runs goes on, what waits for a slot is given back."""
+        self._stopping.set()
+        self.provider.interrupt()
+        self._room.set()
+        self._release_waiting()
+
+    def cut(self) -> None:
+        """The grace is over: cancel what still runs."""
+        self.stop()
+        if not self._cut and self._receiving is not None:
+            self._receiving.reschedule(asyncio.get_running_loop().time() + LAST_RECEIVE)
+        self._cut = True
+        for held in list(self.in_hand):
+            held.interrupt(Cancelled())
+
+    async def _wind_down(self) -> None:
+        """Wait until no handler runs, then let the slots go."""
+        while self._running or len(self._buffer):
+            self._nothing.clear()
+            await self._nothing.wait()
+        self._stopping.set()
+        for future in self._idle:
+            if not future.done():
+                future.set_result(None)
+
+    async def _flush(self) -> None:
+        if not await self._settler.drained(self.flush_for.total_seconds()):
+            self.unsettled = [held.delivery.id for held in self.in_hand]
+
+    # ------------------------------------------------------------------------------------------------------ receiving
+
+    async def _receive_until_stopped(self, slots: asyncio.TaskGroup) -> None:
+        empty_polls = failures = 0
+        while await self._has_room():
+            wanted = await self.quota.claim(self._room_for())
+            if not wanted or self._stopping.is_set():
+                return
+            received = 0
+            try:
+                deliveries = await self._receive(wanted)
+                received = len(deliveries)
+            except AdapterError as error:
+                if not error.temporary:
+                    raise
+                failures += 1
+                await self._back_off(error, failures)
+                continue
+            finally:
+                self.quota.used(received, of=wanted)
+            failures = 0
+            empty_polls = 0 if deliveries else empty_polls + 1
+            self._take_in(deliveries, slots)
+            if self.until.once or await self._nothing_more(empty_polls):
+                return
+
+    async def _receive(self, wanted: int) -> Sequence[Delivery]:
+        """One receive. When the grace is over and it still has not returned, it is given up."""
+        wait = timedelta() if self.until.polls else self.wait
+        scope = self._receiving = asyncio.timeout(None)
+        try:
+            async with scope:
+                deliveries = await self.provider.receive(wanted, wait)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            return ()
+        finally:
+            self._receiving = None
+        self.last_receive = self.clock.monotonic()
+        return deliveries
+
+    async def _has_room(self) -> bool:
+        """Wait until a delivery could be taken in; whether to go on at all."""
+        while not self._stopping.is_set():
+            if self._room_for() > 0:
+                return True
+            self._room.clear()
+            await self._room.wait()
+        return False
+
+    def _room_for(self) -> int:
+        in_slots = self._running + len(self._buffer)
+        free = self.concurrency + self.prefetch - in_slots
+        bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, self.concurrency)
+        return int(min(free, bound - len(self.in_hand), self.gate.free))
+
+    async def _back_off(self, error: AdapterError, failures: int) -> None:
+        delay = RECEIVE_BACKOFF.delay(failures, self.jitter.random())
+        self.emit(ReceiveFailed(route=self.name, error=error, delay=delay))
+        await self.clock.wait(self._stopping, delay.total_seconds())
+
+    async def _nothing_more(self, empty_polls: int) -> bool:
+        """Whether `Until` is reached; pauses between polls that brought nothing."""
+        if not empty_polls:
+            return False
+        if self.until.burst:
+            return not await self._something_to_wait_for()
+        if self.until.max_empty_polls is not None:
+            if empty_polls >= self.until.max_empty_polls:
+                return True
+            await self.clock.wait(self._stopping, self.until.poll_interval.total_seconds())
+        return False
+
+    async def _something_to_wait_for(self) -> bool:
+        """Whether anything was in hand: its end may have put something into the queue."""
+        if not self.in_hand:
+            return False
+        while self.in_hand and not self._stopping.is_set():
+            self._nothing.clear()
+            await self._nothing.wait()
+        return True
+
+    def _take_in(self, deliveries: Sequence[Delivery], slots: asyncio.TaskGroup) -> None:
+        now = self.clock.monotonic()
+        self.ledger.received += len(deliveries)
+        for delivery in deliveries:
+            held = Held(delivery, now)
+            self.in_hand[held] = None
+            if self.watched:
+                self.emit(Received(route=self.name, delivery=delivery))
+            self._buffer.put(held)
+        if not deliveries:
+            return
+        self._anything.set()
+        if self._stopping.is_set():  # they came while the route was being stopped
+            self._release_waiting()
+            return
+        self._rouse(slots)
+
+    # ---------------------------------------------------------------------------------------------------------- slots
+
+    def _rouse(self, slots: asyncio.TaskGroup) -> None:
+        """Wake an idle slot, which wakes the next, or open another."""
+        if self._idle:
+            self._wake_one()
+        wanted = min(len(self._buffer) + self._running, self.concurrency)
+        while self._slots < wanted:
+            self._slots += 1
+            slots.create_task(self._slot())
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            future = self._idle.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+    async def _slot(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("a slot runs as a task")
+        while True:
+            held = self._buffer.take()
+            if held is None:
+                if self._stopping.is_set():
+                    return
+                await self._idle_until_woken()
+                continue
+            if self._idle and len(self._buffer):
+                self._wake_one()
+            self._running += 1
+            try:
+                await self._work_on(held, task)
+            finally:
+                self._running -= 1
+                self._free()
+
+    async def _idle_until_woken(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._idle.append(future)
+        await future
+
+    def _free(self) -> None:
+        """A slot is free: there is room to receive, and perhaps nothing left to wait for."""
+        self._room.set()
+        self._nothing.set()
+
+    async def _work_on(self, held: Held, task: asyncio.Task[None]) -> None:
+        async with self.gate:
+            decision = await self._handle(held, task)
+        self._hand_over(held, decision)
+
+    async def _handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
+        if self._cut or self._stopping.is_set():
+            return self.pipeline.decide(held, Cancelled())
+        decision = await self.pipeline.handle(held, task)
+        settlement = decision.settlement
+        if isinstance(settlement, Ack) and settlement.follow_ups:
+            return await self._follow_up(held, decision, settlement)
+        return decision
+
+    async def _follow_up(self, held: Held, decision: Decision, ack: Ack) -> Decision:
+        try:
+            await self.follow_ups.attach(held, ack)
+        except PulpoError as error:
+            return self.pipeline.decide(held, Failed(error))
+        return decision
+
+    def _hand_over(self, held: Held, decision: Decision) -> None:
+        held.decision = decision
+        held.stage = Stage.HANDLED
+        if decision.settlement is None:
+            held.stage = Stage.DONE
+            self._on_settled(held, decision.tally)
+        else:
+            self._settler.add(held)
+
+    def _release_waiting(self) -> None:
+        for held in self._buffer.drain():
+            self._hand_over(held, self.pipeline.decide(held, Cancelled()))
+
+    # ------------------------------------------------------------------------------------------------------- settling
+
+    def _on_settled(self, held: Held, column: Tally) -> None:
+        del self.in_hand[held]
+        setattr(self.ledger, column, getattr(self.ledger, column) + 1)
+        if not self.in_hand:
+            self._anything.clear()
+        for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):
+            self._hand_over(sibling, self.pipeline.decide(sibling, GroupFailed()))
+        if self.watched:
+            self._tell(held, column)
+        if self.capabilities.groups:
+            self._wake_one()
+        self._free()
+
+    def _tell(self, held: Held, column: Tally) -> None:
+        decision = held.decision
+        if decision is None:
+            return
+        settlement = decision.settlement
+        self.emit(
+            Settled(
+                route=self.name,
+                delivery=held.delivery,
+                request_type=held.message.request_type if held.message else None,
+                settlement=settlement,
+                reason=decision.reason,
+                tally=column,
+                elapsed=timedelta(seconds=self.clock.monotonic() - held.received_at),
+                error=getattr(settlement, "error", ""),
+            )
+        )
+
+    async def _keep_leases(self) -> None:
+        lease = self.capabilities.lease
+        if lease is None:
+            return
+        keeper = LeaseKeeper(
+            route=self.name,
+            provider=self.provider,
+            lease=lease,
+            max_hold=min(self.max_hold, self.capabilities.max_hold or self.max_hold),
+            clock=self.clock,
+            in_hand=self.in_hand,
+            emit=self.emit,
+            settle_again=self._settler.again,
+            anything=self._anything,
+        )
+        await keeper.run()
+
+    def snapshot(self) -> Ledger:
+        """The ledger at this instant."""
+        return attrs.evolve(self.ledger, in_hand=len(self.in_hand))
