@@ -28,31 +28,31 @@ class Bell:
     """Rings for one waiter at a time, the longest waiting first: no herd, and nobody is forgotten.
 
     Whoever was rung for passes the bell on when it leaves and something is still there to be had.
+
+    Attributes:
+        waiters: those to ring for, the longest waiting first.
     """
 
     def __init__(self) -> None:
-        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiters)
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
     def join(self, waiter: Waiter) -> None:
         """From now on *waiter* is rung for."""
         waiter.event.clear()
-        self._waiters[waiter] = None
+        self.waiters[waiter] = None
 
     def leave(self, waiter: Waiter) -> None:
         """*waiter* is not rung for any more."""
-        self._waiters.pop(waiter, None)
+        self.waiters.pop(waiter, None)
 
     def ring(self) -> None:
         """Wake the longest waiting."""
-        while self._waiters:
-            waiter, _ = self._waiters.popitem(last=False)
+        while self.waiters:
+            waiter, _ = self.waiters.popitem(last=False)
             if waiter.wake():
                 return
 
     def ring_for_all(self) -> None:
         """Wake everybody: the time until which they meant to wait has changed."""
-        while self._waiters:
+        while self.waiters:
             self.ring()

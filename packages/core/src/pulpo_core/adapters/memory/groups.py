@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
 
 import attrs
 
 from pulpo_core.domain.lifecycle import State
 
-if TYPE_CHECKING:
-    from .store import Stored
+from .stored import Stored
 
 
 @attrs.define(eq=False)
@@ -39,7 +37,7 @@ class Groups:
         if head is None or head is stored:
             group.head = stored
             return True
-        if head.state is State.READY and stored.order < head.order:  # an earlier one came back before the head was taken
+        if head.state is State.READY and stored.order < head.order:  # an earlier one came back
             group.head, stored = stored, head
         heappush(group.behind, (stored.order, stored))
         return group.head is not head
@@ -50,8 +48,8 @@ class Groups:
 
     def leave(self, name: str, stored: Stored) -> Stored | None:
         """*stored* has left the group for good: the next head, if that is somebody else now."""
-        group = self._groups[name]
-        if group.head is not stored:
+        group = self._groups.get(name)
+        if group is None or group.head is not stored:
             return None
         group.head = _next(group)
         if group.head is None:

@@ -11,7 +11,7 @@ Callers hold `Store.lock` and say what time it is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -26,46 +26,17 @@ from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 
 from .bell import Bell
 from .groups import Groups
+from .stored import Burial, Stored
+
+# Members by names of the module: before Python 3.12 asking their class for one costs as much as the move it names.
+READY, DELAYED, RESERVED, BURIED = State.READY, State.DELAYED, State.RESERVED, State.BURIED
+RECEIVED, ACKED, DELETED = Event.RECEIVED, Event.ACKED, Event.DELETED
 
 #: Stale leases are swept out when there are so many entries, and then whenever these have doubled.
 _FIRST_SWEEP: Final = 1024
 
 _NUMBERS: Final = count(1)  # of all queues, so that an id is never given twice in one process
 
-
-@attrs.frozen(slots=True)
-class Burial:
-    """Why and when a message was set aside."""
-
-    reason: str
-    error: str
-    at: datetime
-
-
-@attrs.define(slots=True, eq=False)
-class Stored:
-    """One message.
-
-    Attributes:
-        order: place by arrival; kept for ever, so what comes back comes back to its place.
-        token: number of the latest reservation: the fencing token of its receipt.
-        until: end of the lease when reserved, of the delay when delayed.
-        settled: how the reservation *token* was settled.
-    """
-
-    id: str
-    envelope: Envelope
-    order: int
-    state: State
-    until: float = 0.0
-    attempts: int = 0
-    lost: int = 0
-    token: int = 0
-    settled: type[Settlement] | None = None
-    burial: Burial | None = None
-
-
-Receipt = tuple["Store", Stored, int]
 
 _Timer = tuple[float, int, Stored]
 
@@ -95,11 +66,11 @@ class Store:
         """Let everything happen that was due by *now*."""
         while self._delayed and self._delayed[0][0] <= now:
             when, _, stored = heappop(self._delayed)
-            if stored.state is State.DELAYED and stored.until == when:
+            if stored.state is DELAYED and stored.until == when:
                 self._make_ready(stored, Event.DELAY_ELAPSED)
         while self._leases and self._leases[0][0] <= now:
             when, _, stored = heappop(self._leases)
-            if stored.state is State.RESERVED and stored.until == when:
+            if stored.state is RESERVED and stored.until == when:
                 stored.lost += 1
                 self._make_ready(stored, Event.LEASE_EXPIRED)
 
@@ -118,17 +89,17 @@ class Store:
         group = stored.envelope.group
         if group is None or self._groups.admit(group, stored):
             heappush(self._ready, (stored.envelope.priority, stored.order, stored))
-            if self.bell:
+            if self.bell.waiters:
                 self.bell.ring()
 
     def _set_timer(self, heap: list[_Timer], when: float, stored: Stored) -> None:
         stored.until = when
-        if self.bell and when < self.next_moment(float("inf")):
+        if self.bell.waiters and when < self.next_moment(float("inf")):
             self.bell.ring_for_all()
         heappush(heap, (when, next(self._ticks), stored))
 
     def _sweep_leases(self) -> None:
-        live = [entry for entry in self._leases if entry[2].state is State.RESERVED and entry[2].until == entry[0]]
+        live = [entry for entry in self._leases if entry[2].state is RESERVED and entry[2].until == entry[0]]
         heapify(live)
         self._leases[:] = live
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(live))
@@ -143,7 +114,7 @@ class Store:
             envelope = attrs.evolve(envelope, uid=f"memory:{name}")
         stored = Stored(name, envelope, number, newborn(delayed=ready_at > now))
         self._messages[name] = stored
-        if stored.state is State.DELAYED:
+        if stored.state is DELAYED:
             self._set_timer(self._delayed, ready_at, stored)
         else:
             self._offer(stored)
@@ -155,9 +126,9 @@ class Store:
         taken: list[Stored] = []
         if now < self.paused_until:
             return taken
-        while len(taken) < limit and self._next_ready() is not None:
-            stored = heappop(self._ready)[2]
-            stored.state = advance(stored.state, Event.RECEIVED)
+        while len(taken) < limit and (stored := self._next_ready()) is not None:
+            heappop(self._ready)
+            stored.state = advance(stored.state, RECEIVED)
             stored.attempts += 1
             stored.token += 1
             stored.settled = None
@@ -172,7 +143,7 @@ class Store:
         while self._ready:
             stored = self._ready[0][2]
             group = stored.envelope.group
-            if stored.state is State.READY and (group is None or self._groups.is_head(group, stored)):
+            if stored.state is READY and (group is None or self._groups.is_head(group, stored)):
                 return stored
             heappop(self._ready)
         return None
@@ -187,12 +158,14 @@ class Store:
             store, stored, token = receipt
         except (TypeError, ValueError):
             return None  # not a receipt of this kind of queue
-        if store is self and stored.token == token and stored.state is State.RESERVED and now < stored.until:
+        if store is self and stored.token == token and stored.state is RESERVED and now < stored.until:
             held: Stored = stored
             return held
         return None
 
-    def settle(self, receipt: Any, settlement: Settlement, *, now: float, at: datetime) -> AdapterError | None:
+    def settle(
+        self, receipt: Any, settlement: Settlement, *, now: float, at: Callable[[], datetime]
+    ) -> AdapterError | None:
         """Do what *settlement* says with what *receipt* holds, or say why not and change nothing."""
         stored = self._held(receipt, now)
         if stored is None:
@@ -200,13 +173,13 @@ class Store:
         stored.settled = type(settlement)
         match settlement:
             case Ack():
-                self._remove(stored, Event.ACKED)
+                self._remove(stored, ACKED)
             case Retry(delay=delay):
                 stored.state = advance(stored.state, Event.RETRIED)
                 self._set_timer(self._delayed, now + (delay.total_seconds() if delay else 0.0), stored)
                 self.pass_time(now)
             case Bury(reason=reason, error=error):
-                self._bury(stored, Burial(reason, error, at))
+                self._bury(stored, Burial(reason, error, at()))
             case Release():
                 stored.attempts -= 1  # nobody's fault: it does not count
                 self._make_ready(stored, Event.RELEASED)
@@ -230,17 +203,20 @@ class Store:
         stored.state = advance(stored.state, Event.BURIED)
         stored.burial = burial
         self._buried[stored.id] = stored
-        self._leave_group(stored)
+        if stored.envelope.group is not None:
+            self._leave_group(stored.envelope.group, stored)
 
     def _remove(self, stored: Stored, event: Event) -> None:
         stored.state = advance(stored.state, event)
         del self._messages[stored.id]
-        self._buried.pop(stored.id, None)
-        self._leave_group(stored)
+        if stored.burial is not None:
+            del self._buried[stored.id]
+        if stored.envelope.group is not None:
+            self._leave_group(stored.envelope.group, stored)
 
-    def _leave_group(self, stored: Stored) -> None:
-        group = stored.envelope.group
-        if group is not None and (successor := self._groups.leave(group, stored)) is not None:
+    def _leave_group(self, group: str, stored: Stored) -> None:
+        successor = self._groups.leave(group, stored)
+        if successor is not None:
             self._offer(successor)
 
     # --- look and repair ---
@@ -255,11 +231,11 @@ class Store:
 
     def first(self, state: State) -> Stored | None:
         """The next message of *state*."""
-        if state is State.READY:
+        if state is READY:
             return self._next_ready()
-        if state is State.BURIED:
+        if state is BURIED:
             return next(iter(self._buried.values()), None)
-        while self._delayed and self._delayed[0][2].state is not State.DELAYED:
+        while self._delayed and self._delayed[0][2].state is not DELAYED:
             heappop(self._delayed)
         return self._delayed[0][2] if self._delayed else None
 
@@ -287,16 +263,19 @@ class Store:
         stored = self._messages.get(name)
         if stored is None:
             return MessageNotFound(f"there is no message {name!r} here")
-        if stored.state is State.RESERVED:
+        if stored.state is RESERVED:
             return AdapterError(f"message {name!r} is being handled; try again when it is not", temporary=True)
-        self._remove(stored, Event.DELETED)
+        self._remove(stored, DELETED)
         return None
 
     def purge(self, states: frozenset[State]) -> int:
         """Remove every message of *states*; how many there were."""
         doomed = [stored for stored in self._messages.values() if stored.state in states]
         for stored in doomed:
-            self._remove(stored, Event.DELETED)
+            self._remove(stored, DELETED)
+        for state, heap in ((READY, self._ready), (DELAYED, self._delayed)):
+            if state in states:
+                heap.clear()  # it holds stale entries only
         return len(doomed)
 
 
