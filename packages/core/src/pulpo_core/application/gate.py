@@ -22,6 +22,11 @@ class Gate:
         self._when_free: list[Callable[[], None]] = []
 
     @property
+    def unlimited(self) -> bool:
+        """Whether nobody ever waits."""
+        return self._limit is None
+
+    @property
     def free(self) -> float:
         """How many could come in now."""
         return math.inf if self._limit is None else self._limit - self._taken - len(self._waiting)

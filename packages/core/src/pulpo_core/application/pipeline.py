@@ -47,6 +47,10 @@ from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcom
 from .route import Route
 from .threads import Threads
 
+#: As plain names, since looking up a member of an enumeration costs as much as calling a function.
+RUNNING: Final = Stage.RUNNING
+HANDLED_STAGE: Final = Stage.HANDLED
+
 _ACKED: Final = Decision(Ack(), Reason.HANDLED, Tally.ACKED)
 
 
@@ -81,25 +85,23 @@ class Pipeline:
 
     async def handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
         """Handle one delivery, inside *task*, and decide about it; `Held.interrupt` ends it early."""
-        held.task, held.stage = task, Stage.RUNNING
+        held.task, held.stage = task, RUNNING
         try:
             outcome = await self._outcome(held)
-        except asyncio.CancelledError:
-            if held.cause is None:
-                raise
-            outcome = held.cause
+        except asyncio.CancelledError as error:
+            outcome = _outcome_of_cancellation(held, task, error)
         finally:
-            held.stage, held.task = Stage.HANDLED, None
+            held.stage, held.task = HANDLED_STAGE, None
         if held.interrupts:
             _take_back(task, held.interrupts)
+        if outcome is HANDLED and not held.delivery.lease.lost:
+            return _ACKED
         if held.delivery.lease.lost and not isinstance(outcome, Abandoned):
             outcome = LostLease(work_done=isinstance(outcome, Handled) or outcome == Asked(Ack()))
         return self.decide(held, outcome)
 
     def decide(self, held: Held, outcome: Outcome) -> Decision:
         """What the policy makes of *outcome*, fitted to the queue."""
-        if outcome is HANDLED:
-            return _ACKED
         situation = self._situation(held)
         decision = decide(self.policy, outcome, situation, self.jitter.random())
         if decision.alarm:
@@ -127,9 +129,12 @@ class Pipeline:
         if refused is not None:
             return refused
         try:
-            message = held.message = await self._translate(delivery)
+            answer: Any = self.route.translator.translate(delivery.envelope)
+            if type(answer) is not Message:
+                answer = _as_message(await finish(answer))
         except Exception as error:  # noqa: BLE001 - a translator is user code
             return await self._ask(Untranslatable(error), error, delivery.envelope)
+        message = held.message = self._as_received(answer, delivery)
         if message.expiration is not None:
             refused = self._refusal(delivery, _moment_of(message.expiration))
             if refused is not None:
@@ -149,11 +154,8 @@ class Pipeline:
             expiration=expiration,
         )
 
-    async def _translate(self, delivery: Delivery) -> Message:
-        answer: Any = self.route.translator.translate(delivery.envelope)
-        if not isinstance(answer, Message):
-            answer = await finish(answer)
-        return _as_message(answer).received(
+    def _as_received(self, message: Message, delivery: Delivery) -> Message:
+        return message.received(
             id=delivery.id,
             uid=delivery.envelope.uid or f"{self.scheme}:{delivery.id}",
             attempts=delivery.attempt - 1,
@@ -246,6 +248,15 @@ class Pipeline:
         if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
             return await call()
         return await finish(await self.threads.submit(call, contextvars.copy_context()))
+
+
+def _outcome_of_cancellation(held: Held, task: asyncio.Task[None], error: asyncio.CancelledError) -> Outcome:
+    """Why the handler was cancelled: by us, by whoever cancels the whole run, or by something of its own."""
+    if held.cause is not None:
+        return held.cause
+    if task.cancelling():
+        raise error
+    return Failed(error)  # it awaited a task of its own that was cancelled
 
 
 def _take_back(task: asyncio.Task[None], interrupts: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -293,10 +293,11 @@ class Pump:
                 self._wake_one()
             self._running += 1
             try:
-                await self._work_on(held, task)
+                decision = await self._decision_on(held, task)
             finally:
                 self._running -= 1
-                self._free()
+            self._hand_over(held, decision)
+            self._free()
 
     async def _idle_until_woken(self) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -308,19 +309,24 @@ class Pump:
         self._room.set()
         self._nothing.set()
 
-    async def _work_on(self, held: Held, task: asyncio.Task[None]) -> None:
-        async with self.gate:
+    async def _decision_on(self, held: Held, task: asyncio.Task[None]) -> Decision:
+        if self.gate.unlimited:
             decision = await self._handle(held, task)
-        self._hand_over(held, decision)
-
-    async def _handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
-        if self._cut or self._stopping.is_set():
-            return self.pipeline.decide(held, Cancelled())
-        decision = await self.pipeline.handle(held, task)
+        else:
+            async with self.gate:
+                decision = await self._handle(held, task)
         settlement = decision.settlement
         if isinstance(settlement, Ack) and settlement.follow_ups:
             return await self._follow_up(held, decision, settlement)
         return decision
+
+    def _handle(self, held: Held, task: asyncio.Task[None]) -> Awaitable[Decision]:
+        if self._stopping.is_set():
+            return self._give_back(held)
+        return self.pipeline.handle(held, task)
+
+    async def _give_back(self, held: Held) -> Decision:
+        return self.pipeline.decide(held, Cancelled())
 
     async def _follow_up(self, held: Held, decision: Decision, ack: Ack) -> Decision:
         try:
@@ -349,13 +355,16 @@ class Pump:
         setattr(self.ledger, column, getattr(self.ledger, column) + 1)
         if not self.in_hand:
             self._anything.clear()
-        for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):
-            self._hand_over(sibling, self.pipeline.decide(sibling, GroupFailed()))
+        if self.capabilities.groups:
+            self._go_on_with_group(held, column)
         if self.watched:
             self._tell(held, column)
-        if self.capabilities.groups:
-            self._wake_one()
         self._free()
+
+    def _go_on_with_group(self, held: Held, column: Tally) -> None:
+        for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):
+            self._hand_over(sibling, self.pipeline.decide(sibling, GroupFailed()))
+        self._wake_one()
 
     def _tell(self, held: Held, column: Tally) -> None:
         decision = held.decision

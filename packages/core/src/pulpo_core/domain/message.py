@@ -22,6 +22,7 @@ LAST_PRIORITY: Final = 4_294_967_295  # 2**32 - 1, beanstalkd's range, which eve
 
 #: Header keys that are attributes of `Message`, in the order in which documents list them.
 NAMED_HEADERS: Final = ("request_type", "priority", "delay", "expiration", "attempts")
+_NAMED: Final = frozenset(NAMED_HEADERS)
 
 #: Header keys whose meaning pulpo fixes; everything else in a header belongs to the user.
 RESERVED_HEADERS: Final = frozenset(
@@ -104,6 +105,8 @@ def _text(value: object, field: str) -> str | None:
 
 
 def _pairs(value: object, field: str) -> dict[str, Any]:
+    if type(value) is dict:  # nearly always; the abstract class takes ten times as long to ask
+        return dict(value)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -151,18 +154,18 @@ class Message:
         id: str | None = None,  # noqa: A002 - the domain's word
     ) -> None:
         header = _pairs(header, "header")
-        for name in NAMED_HEADERS:
-            if name in header:
-                raise InvalidMessage(f"header: {name!r} has a field of its own; give it as Message({name}=…)")
-        self.__attrs_init__(  # attrs makes it where init=False
-            request_type=_text(request_type, "request_type"),
-            body=_pairs(body, "body"),
-            priority=_clamp_priority(priority),
-            delay=parse_moment(delay, field="delay"),
-            expiration=parse_moment(expiration, field="expiration"),
-            attempts=_attempts(attempts),
-            header=header,
-            id=_text(id, "id"),
+        if not _NAMED.isdisjoint(header):
+            name = next(name for name in NAMED_HEADERS if name in header)
+            raise InvalidMessage(f"header: {name!r} has a field of its own; give it as Message({name}=…)")
+        self.__attrs_init__(  # attrs makes it where init=False; its arguments are in the order of the fields
+            _text(request_type, "request_type"),
+            _pairs(body, "body"),
+            DEFAULT_PRIORITY if priority == DEFAULT_PRIORITY else _clamp_priority(priority),
+            None if delay is None else parse_moment(delay, field="delay"),
+            None if expiration is None else parse_moment(expiration, field="expiration"),
+            _attempts(attempts) if attempts else 0,
+            header,
+            _text(id, "id"),
         )
 
     @property
@@ -181,8 +184,7 @@ class Message:
         if self.delay is None and self.expiration is None:
             return self
         ready_at = to_moment(self.delay, now, field="delay")
-        return attrs.evolve(
-            self,
+        return self._copy(
             delay=None if ready_at is None or ready_at <= now else ready_at,
             expiration=to_moment(self.expiration, now, field="expiration"),
         )
@@ -191,14 +193,29 @@ class Message:
         """The same message as one delivery knows it: named by its queue, and with its attempts counted."""
         header = self.header if "uid" in self.header else {**self.header, "uid": uid}
         message = object.__new__(Message)
-        message.__attrs_init__(  # the fields were checked when *self* was made
+        message.__attrs_init__(
             self.request_type, self.body, self.priority, self.delay, self.expiration, attempts, header, id
         )
         return message
 
     def with_header(self, **headers: Any) -> Message:
         """The same message with *headers* added to its header, each replacing one of that name."""
-        return attrs.evolve(self, header={**self.header, **headers})
+        return self._copy(header={**self.header, **headers})
+
+    def _copy(self, *, header: Mapping[str, Any] | None = None, **times: datetime | None) -> Message:
+        """A changed copy whose fields need no second look: they were checked when *self* was made."""
+        message = object.__new__(Message)
+        message.__attrs_init__(
+            self.request_type,
+            self.body,
+            self.priority,
+            times.get("delay", self.delay),
+            times.get("expiration", self.expiration),
+            self.attempts,
+            self.header if header is None else header,
+            self.id,
+        )
+        return message
 
 
 def to_moment(value: Moment | None, now: datetime, *, field: str) -> datetime | None:

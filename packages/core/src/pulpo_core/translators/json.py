@@ -10,7 +10,7 @@ import attrs
 
 from pulpo_core.domain.envelope import Envelope
 from pulpo_core.domain.errors import InvalidMessage, TranslationError
-from pulpo_core.domain.message import NAMED_HEADERS, Message
+from pulpo_core.domain.message import Message
 
 from .documents import dumps, loads
 
@@ -49,35 +49,35 @@ def message_of(document: object) -> Message:
     if not isinstance(header, dict):
         raise TranslationError(f"header: expected an object, not {type(header).__name__}")
     try:
-        return _build(document, header)
+        return _build(document, dict(header))
     except InvalidMessage as error:
         raise TranslationError(str(error)) from error
 
 
-def _build(document: Mapping[str, Any], header: Mapping[str, Any]) -> Message:
+def _build(document: Mapping[str, Any], header: dict[str, Any]) -> Message:
     return Message(
-        request_type=_readable(header.get("request_type"), "header.request_type"),
+        request_type=_readable(header.pop("request_type", None), "header.request_type"),
         body=document.get("body"),
-        priority=header.get("priority"),
-        delay=header.get("delay"),
-        expiration=header.get("expiration"),
-        attempts=header.get("attempts") or 0,
-        header={name: value for name, value in header.items() if name not in NAMED_HEADERS},
+        priority=header.pop("priority", None),
+        delay=header.pop("delay", None),
+        expiration=header.pop("expiration", None),
+        attempts=header.pop("attempts", None) or 0,
+        header=header,
         id=_identity(document.get("id")),
     )
 
 
 def _identity(value: object) -> str | None:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _readable(value, "id")
+    return str(value) if type(value) is int else _readable(value, "id")
 
 
 def _readable(value: object, field: str) -> str | None:
     """Text that can be printed, stored and compared anywhere."""
-    if value is None:
-        return None
+    if value is None or (type(value) is str and value.isascii()):
+        return value
     if not isinstance(value, str):
         raise InvalidMessage(f"{field}: expected text, not {type(value).__name__}")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    if any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidMessage(f"{field}: the text has a lone surrogate")
     return value
 
