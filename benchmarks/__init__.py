@@ -1,0 +1,1 @@
+"""pulpo measured beside its peers; see README.md."""
