@@ -114,6 +114,13 @@ def _pairs(value: object, field: str) -> dict[str, Any]:
     return dict(value)
 
 
+def _free_headers(header: dict[str, Any]) -> dict[str, Any]:
+    if not _NAMED.isdisjoint(header):
+        name = next(name for name in NAMED_HEADERS if name in header)
+        raise InvalidMessage(f"header: {name!r} has a field of its own; give it as Message({name}=…)")
+    return header
+
+
 @attrs.frozen(slots=True, hash=False, init=False)
 class Message:
     """A job request.
@@ -153,17 +160,14 @@ class Message:
         header: Mapping[str, Any] | None = None,
         id: str | None = None,  # noqa: A002 - the domain's word
     ) -> None:
-        header = _pairs(header, "header")
-        if not _NAMED.isdisjoint(header):
-            name = next(name for name in NAMED_HEADERS if name in header)
-            raise InvalidMessage(f"header: {name!r} has a field of its own; give it as Message({name}=…)")
+        header = _free_headers(_pairs(header, "header"))
         self.__attrs_init__(  # attrs makes it where init=False; its arguments are in the order of the fields
             _text(request_type, "request_type"),
             _pairs(body, "body"),
             DEFAULT_PRIORITY if priority == DEFAULT_PRIORITY else _clamp_priority(priority),
             None if delay is None else parse_moment(delay, field="delay"),
             None if expiration is None else parse_moment(expiration, field="expiration"),
-            _attempts(attempts) if attempts else 0,
+            _attempts(attempts),
             header,
             _text(id, "id"),
         )
@@ -200,7 +204,13 @@ class Message:
 
     def with_header(self, **headers: Any) -> Message:
         """The same message with *headers* added to its header, each replacing one of that name."""
-        return self._copy(header={**self.header, **headers})
+        return self._copy(header=_free_headers({**self.header, **headers}))
+
+    def published(self, *, id: str) -> Message:  # noqa: A002 - the domain's word
+        """The same message as its queue has named it."""
+        message = self._copy()
+        object.__setattr__(message, "id", id)  # nobody else has seen the copy yet
+        return message
 
     def _copy(self, *, header: Mapping[str, Any] | None = None, **times: datetime | None) -> Message:
         """A changed copy whose fields need no second look: they were checked when *self* was made."""
