@@ -124,7 +124,7 @@ class MessagePublisher:
                 ready.append((index, encoded, envelope))
         stored = await self._store([envelope for _, _, envelope in ready], seconds(retry_for))
         for (index, encoded, _), answer in zip(ready, stored, strict=True):
-            results[index] = attrs.evolve(encoded, id=answer) if isinstance(answer, str) else answer
+            results[index] = encoded.published(id=answer) if isinstance(answer, str) else answer
         return results
 
     async def _store(self, envelopes: Sequence[Envelope], retry_for: timedelta) -> list[str | AdapterError]:

@@ -12,7 +12,6 @@ Routes share nothing but the limits of the process, so none can delay another.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -34,6 +33,7 @@ from .buffer import Buffer, GroupBuffer
 from .follow_ups import FollowUps
 from .gate import Gate
 from .held import Held, Stage
+from .idlers import Idlers
 from .leases import LeaseKeeper
 from .ledger import Ledger
 from .pipeline import Pipeline
@@ -87,7 +87,7 @@ class Pump:
     _settler: Settler = attrs.field(init=False)
     _slots: int = attrs.field(init=False, default=0)
     _running: int = attrs.field(init=False, default=0)
-    _idle: deque[asyncio.Future[None]] = attrs.field(init=False, factory=deque)
+    _idle: Idlers = attrs.field(init=False, factory=Idlers)
     _room: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _anything: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _nothing: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
@@ -152,9 +152,7 @@ class Pump:
             self._nothing.clear()
             await self._nothing.wait()
         self._stopping.set()
-        for future in self._idle:
-            if not future.done():
-                future.set_result(None)
+        self._idle.wake_all()
 
     async def _flush(self) -> None:
         if not await self._settler.drained(self.flush_for.total_seconds()):
@@ -166,10 +164,12 @@ class Pump:
         empty_polls = failures = 0
         while await self._has_room():
             wanted = await self.quota.claim(self._room_for())
-            if not wanted or self._stopping.is_set():
+            if not wanted:
                 return
             received = 0
             try:
+                if self._stopping.is_set():
+                    return
                 deliveries = await self._receive(wanted)
                 received = len(deliveries)
             except AdapterError as error:
@@ -264,19 +264,11 @@ class Pump:
 
     def _rouse(self, slots: asyncio.TaskGroup) -> None:
         """Wake an idle slot, which wakes the next, or open another."""
-        if self._idle:
-            self._wake_one()
+        self._idle.wake_one()
         wanted = min(len(self._buffer) + self._running, self.concurrency)
         while self._slots < wanted:
             self._slots += 1
             slots.create_task(self._slot())
-
-    def _wake_one(self) -> None:
-        while self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
 
     async def _slot(self) -> None:
         task = asyncio.current_task()
@@ -287,10 +279,10 @@ class Pump:
             if held is None:
                 if self._stopping.is_set():
                     return
-                await self._idle_until_woken()
+                await self._idle.wait()
                 continue
-            if self._idle and len(self._buffer):
-                self._wake_one()
+            if len(self._buffer):
+                self._idle.wake_one()
             self._running += 1
             try:
                 decision = await self._decision_on(held, task)
@@ -298,11 +290,6 @@ class Pump:
                 self._running -= 1
             self._hand_over(held, decision)
             self._free()
-
-    async def _idle_until_woken(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._idle.append(future)
-        await future
 
     def _free(self) -> None:
         """A slot is free: there is room to receive, and perhaps nothing left to wait for."""
@@ -364,7 +351,7 @@ class Pump:
     def _go_on_with_group(self, held: Held, column: Tally) -> None:
         for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):
             self._hand_over(sibling, self.pipeline.decide(sibling, GroupFailed()))
-        self._wake_one()
+        self._idle.wake_one()
 
     def _tell(self, held: Held, column: Tally) -> None:
         decision = held.decision

@@ -19,6 +19,7 @@ from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, LeaseGone, SettleFailed
 
 from .held import Held, Stage
+from .idlers import Idlers
 
 SETTLING: Final = Stage.SETTLING  # a plain name: looking up a member costs as much as calling a function
 
@@ -46,7 +47,7 @@ class Settler:
     emit: Callable[[Event], None]
     on_settled: Callable[[Held, Tally], None]
     _pending: deque[Held] = attrs.field(init=False, factory=deque)
-    _wake: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _idle: Idlers = attrs.field(init=False, factory=Idlers)
     _unsettled: int = attrs.field(init=False, default=0)
     _all_settled: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _group: asyncio.TaskGroup = attrs.field(init=False, factory=asyncio.TaskGroup)
@@ -60,12 +61,12 @@ class Settler:
         """Take over *held*, whose decision is made; never blocks."""
         self._unsettled += 1
         self._pending.append(held)
-        self._wake.set()
+        self._idle.wake_one()
 
     def again(self) -> None:
         """Look again at what is pending: an extension has ended."""
         if self._pending:
-            self._wake.set()
+            self._idle.wake_one()
 
     async def run(self) -> None:
         """Settle until cancelled."""
@@ -84,8 +85,7 @@ class Settler:
             if batch:
                 await self._flush(batch)
             else:
-                self._wake.clear()
-                await self._wake.wait()
+                await self._idle.wait()
 
     def _take(self) -> list[Held]:
         batch: list[Held] = []
@@ -150,7 +150,7 @@ class Settler:
     async def _later(self, held: Held) -> None:
         await self.clock.sleep(_BACKOFF.delay(held.settle_attempts, self.jitter.random()).total_seconds())
         self._pending.append(held)
-        self._wake.set()
+        self._idle.wake_one()
 
     def _lose(self, held: Held) -> None:
         if not held.delivery.lease.lost:

@@ -16,25 +16,28 @@ from .documents import dumps, loads
 
 #: Headers that a queue carries beside the body as well, where it has room.
 CARRIED_HEADERS = ("traceparent", "tracestate")
+_CARRIED = frozenset(CARRIED_HEADERS)
+_NOTHING: Mapping[str, str] = {}
 
 
-def _moment(value: datetime | timedelta | None) -> str | None:
+def _moment(value: datetime | timedelta) -> str:
     if isinstance(value, timedelta):
         raise InvalidMessage("a message must be resolved before it is encoded: its times are still relative")
-    return None if value is None else value.isoformat()
+    return value.isoformat()
 
 
 def document_of(message: Message) -> dict[str, Any]:
-    """*message* as the document of pulpo's own format: ``{"id", "header", "body"}``."""
-    header = {
-        "request_type": message.request_type,
-        "priority": message.priority,
-        "delay": _moment(message.delay),
-        "expiration": _moment(message.expiration),
-        "attempts": message.attempts,
-        **message.header,
-    }
-    return {"id": message.id, "header": {k: v for k, v in header.items() if v is not None}, "body": message.body}
+    """*message* as the document of pulpo's own format: ``{"id", "header", "body"}``, without what is not said."""
+    header: dict[str, Any] = {"priority": message.priority, "attempts": message.attempts}
+    if message.request_type is not None:
+        header["request_type"] = message.request_type
+    if message.delay is not None:
+        header["delay"] = _moment(message.delay)
+    if message.expiration is not None:
+        header["expiration"] = _moment(message.expiration)
+    header.update(message.header)
+    document = {"header": header, "body": message.body}
+    return document if message.id is None else {"id": message.id, **document}
 
 
 def message_of(document: object) -> Message:
@@ -85,17 +88,22 @@ def _readable(value: object, field: str) -> str | None:
 def envelope_for(message: Message, body: bytes) -> Envelope:
     """The envelope that carries *body* as *message* asks."""
     header = message.header
+    delay, expiration = message.delay, message.expiration
     return Envelope(
         body=body,
         uid=message.uid or "",
         priority=message.priority,
-        not_before=message.delay if isinstance(message.delay, datetime) else None,
-        expiration=message.expiration if isinstance(message.expiration, datetime) else None,
+        not_before=delay if isinstance(delay, datetime) else None,
+        expiration=expiration if isinstance(expiration, datetime) else None,
         published_at=_published_at(header.get("published_at")),
         group=_optional_text(header, "group"),
         dedup_id=_optional_text(header, "dedup_id"),
-        attributes={name: str(header[name]) for name in CARRIED_HEADERS if name in header},
+        attributes=_NOTHING if _CARRIED.isdisjoint(header) else _carried(header),
     )
+
+
+def _carried(header: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(header[name]) for name in CARRIED_HEADERS if name in header}
 
 
 def _optional_text(header: Mapping[str, Any], name: str) -> str | None:

@@ -1,0 +1,42 @@
+"""Tasks that wait for work, woken one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Idlers:
+    """Where workers wait. One is woken for new work; once it runs it may wake the next.
+
+    Waking one at a time lets a worker that never suspends take everything, and costs one wake-up
+    then, while workers that do suspend are all at work after as many steps of the loop.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._on_the_way = 0
+
+    async def wait(self) -> None:
+        """Wait to be woken."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            if future.done() and not future.cancelled():
+                self._on_the_way -= 1
+            else:
+                self._waiting.remove(future)
+
+    def wake_one(self) -> None:
+        """Wake one worker, unless one is on its way already."""
+        if self._waiting and not self._on_the_way:
+            self._on_the_way += 1
+            self._waiting.popleft().set_result(None)
+
+    def wake_all(self) -> None:
+        """Wake every worker."""
+        self._on_the_way += len(self._waiting)
+        while self._waiting:
+            self._waiting.popleft().set_result(None)
