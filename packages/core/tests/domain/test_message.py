@@ -387,6 +387,13 @@ def test_a_received_message_is_named_and_counted_by_its_queue(header, uid):
     assert message.header == header
 
 
+def test_a_published_message_has_the_id_that_its_queue_gave_it():
+    message = Message(request_type="a", body={"b": 1}, priority=7, delay=5, expiration=LATER, header={"uid": "u"})
+
+    assert message.published(id="7") == attrs.evolve(message, id="7")
+    assert message.id is None
+
+
 def test_a_message_is_a_value_that_cannot_be_changed():
     message = Message(request_type="a", delay=5)
 
