@@ -1,0 +1,51 @@
+"""From a ``file://`` URL to an open queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from pulpo_core import Capabilities, Clock, Jitter, Queue
+
+from .settings import MAX_BODY_BYTES, SCHEME, Durability, Settings
+
+#: More than this in one call would hold the lock longer than the flush that it saves.
+MAX_BATCH: Final = 500
+
+_CAPABILITIES: Final = Capabilities(
+    max_body_bytes=MAX_BODY_BYTES,
+    max_batch=MAX_BATCH,
+    granularity=timedelta(milliseconds=1),
+    atomic_follow_ups=True,
+    pause=True,
+    durability=Durability.PUBLISH.promise,
+)
+
+
+class FileAdapter:
+    """Durable queues in one file, for several processes of one host, with no server."""
+
+    scheme = SCHEME
+    capabilities = _CAPABILITIES
+
+    def open(self, url: str, *, clock: Clock, jitter: Jitter) -> AbstractAsyncContextManager[Queue]:  # noqa: ARG002 - nothing here is left to chance
+        """The queue that *url* names; the file is made, for its owner alone, when first published to or worked on."""
+        from .queue import open_queue  # noqa: PLC0415 - sqlite3 is imported by who opens a queue, not who lists adapters
+
+        settings = Settings.of(url)
+        capabilities = attrs.evolve(_CAPABILITIES, lease=settings.lease, durability=settings.durability.promise)
+        return open_queue(settings, clock, capabilities)
+
+    async def create(self, url: str, options: Mapping[str, Any]) -> str:
+        """Make the file, if it is not there, and the queue in it.
+
+        Raises:
+            ConfigurationError: the file cannot be there, or *options* has any: there are none.
+        """
+        from .creating import create  # noqa: PLC0415 - as above
+
+        return await create(Settings.of(url), options)

@@ -1,0 +1,108 @@
+"""Between envelopes and rows. Pure: no clock, no connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from pulpo_core import AdapterError, Envelope, MessageTooLarge
+
+from .schema import INLINE_BODY
+from .settings import MAX_BODY_BYTES
+from .timekeeping import optional_micros, optional_moment
+
+#: An error is for people: long tracebacks are cut, so that a burial always fits.
+MAX_ERROR: Final = 16_384  # characters
+
+_LONGEST_TEXT: Final = 1024 * 1024  # characters of uid, and of all other fields of an envelope together
+
+
+@attrs.frozen(slots=True)
+class NewRow:
+    """What is stored of an envelope, before its queue, id and state are known."""
+
+    priority: int
+    not_before: int | None
+    published: int | None
+    expiration: int | None
+    uid: str
+    extra: str | None
+    body: bytes
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the body lies in a table of its own."""
+        return len(self.body) > INLINE_BODY
+
+
+def encode(envelope: Envelope, *, queue: str) -> NewRow | AdapterError:
+    """The row of *envelope*, or why it cannot be stored."""
+    if len(envelope.body) > MAX_BODY_BYTES:
+        return MessageTooLarge(f"a body of {len(envelope.body)} bytes; a file queue takes at most {MAX_BODY_BYTES}")
+    if not envelope.uid.isascii() and not _is_text(envelope.uid):
+        return AdapterError(f"the uid {envelope.uid!r:.80} holds what is not text")
+    extra = _extra(envelope)
+    if extra is not None and len(extra) + len(envelope.uid) > _LONGEST_TEXT:
+        return MessageTooLarge(f"{len(extra)} characters of attributes for {queue}; at most {_LONGEST_TEXT} are taken")
+    return NewRow(
+        envelope.priority,
+        optional_micros(envelope.not_before),
+        optional_micros(envelope.published_at),
+        optional_micros(envelope.expiration),
+        envelope.uid,
+        extra,
+        envelope.body,
+    )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _extra(envelope: Envelope) -> str | None:
+    if not envelope.attributes and envelope.group is None and envelope.dedup_id is None:
+        return None  # nearly every message
+    fields: dict[str, Any] = {"attributes": dict(envelope.attributes)}
+    if envelope.group is not None:
+        fields["group"] = envelope.group
+    if envelope.dedup_id is not None:
+        fields["dedup_id"] = envelope.dedup_id
+    return json.dumps(fields)  # in ASCII: lone surrogates survive, which SQLite's text would not take
+
+
+#: The columns that `decode` reads, in its order.
+ENVELOPE_COLUMNS: Final = (
+    "id, priority, published, expiration, uid, extra, "
+    "coalesce(body, (SELECT content FROM body WHERE body.id = message.id))"
+)
+
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
+
+
+def decode(row: tuple[Any, ...], *, not_before: int | None = None) -> Envelope:
+    """The envelope of the first columns of *row*, which are `ENVELOPE_COLUMNS`."""
+    name, priority, published, expiration, uid, extra, body = row[:7]
+    fields = _NO_FIELDS if extra is None else json.loads(extra)
+    return Envelope(
+        body=body,
+        uid=uid or f"file:{name}",
+        priority=priority,
+        not_before=optional_moment(not_before),
+        expiration=optional_moment(expiration),
+        published_at=optional_moment(published),
+        group=fields.get("group"),
+        dedup_id=fields.get("dedup_id"),
+        attributes=fields.get("attributes", _NO_FIELDS),
+    )
+
+
+def error_text(text: str) -> str:
+    """*text* as it is stored: cut, and without what SQLite's text cannot hold."""
+    return text[:MAX_ERROR].encode("utf-8", "backslashreplace").decode()

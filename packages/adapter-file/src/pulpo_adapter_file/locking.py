@@ -1,0 +1,108 @@
+"""One writer at a time, across processes: `flock` on a file beside the queue file.
+
+SQLite has locks of its own, but a writer that finds them taken sleeps and tries again, which
+costs hundreds of milliseconds when several write; the kernel wakes the next holder of a `flock` at
+once. It is also what keeps writers and checkpoints of different processes apart: SQLite before
+3.51.3 can corrupt a write-ahead log when they meet.
+
+Three rules. Opening, write transactions, checkpoints and closing happen under the lock. Nobody
+removes the file. The lock dies with its process, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pulpo_core import Unavailable
+
+from .filesystem import companion_mode, give_to_owner
+
+_STEP: Final = 0.002  # seconds between two tries where waiting has an end
+
+
+class FileLock:
+    """The lock of one queue file. Used by one thread at a time; never re-entered."""
+
+    def __init__(self, queue_file: Path) -> None:
+        self.path = queue_file.with_name(queue_file.name + ".lock")
+        self._queue_file = queue_file
+        self._descriptor: int | None = None
+
+    @contextmanager
+    def held(self, *, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock inside the context.
+
+        Args:
+            timeout: seconds; `None` waits in the kernel, for as long as it takes.
+
+        Raises:
+            Unavailable: others held it all that time.
+            OSError: the file cannot be opened.
+        """
+        self._acquire(timeout)
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _acquire(self, timeout: float | None) -> None:
+        while True:
+            descriptor = self._open()
+            if timeout is None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            else:
+                self._try_until(descriptor, time.monotonic() + timeout, timeout)
+            if self._is_current(descriptor):
+                return
+            self.close()  # somebody removed the file: who holds the lock of a nameless file excludes nobody
+
+    def _try_until(self, descriptor: int, deadline: float, timeout: float) -> None:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise held_by_others(self._queue_file, timeout) from error
+                time.sleep(_STEP)  # noqa: TID251 - a thread waits for another process, not for a message's time
+            else:
+                return
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            flags = os.O_RDWR | os.O_CLOEXEC
+            try:
+                self._descriptor = os.open(self.path, flags)
+            except FileNotFoundError:
+                self._descriptor = os.open(self.path, flags | os.O_CREAT, 0o600)
+                os.fchmod(self._descriptor, companion_mode(self._queue_file))
+                give_to_owner(self.path, self._queue_file)
+        return self._descriptor
+
+    def _is_current(self, descriptor: int) -> bool:
+        mine = os.fstat(descriptor)
+        try:
+            named = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file; a lock held through it in this process is released."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def held_by_others(queue_file: Path, timeout: float) -> Unavailable:
+    """The refusal of a call that waited too long for other processes."""
+    return Unavailable(f"queue file {queue_file}: another process has held its lock for {timeout:g} s")

@@ -1,0 +1,27 @@
+"""Publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pulpo_core import AdapterError, Capabilities, Envelope
+
+from .calls import Calls
+from .codec import NewRow, encode
+from .operations import Publish
+
+
+class FilePublisher:
+    """Puts messages into one queue of a file."""
+
+    def __init__(self, calls: Calls, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._calls = calls
+        self._desk = calls.desk
+
+    async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
+        """Store each that can be stored, all in one transaction."""
+        encoded = [encode(envelope, queue=self._desk.settings.queue) for envelope in batch]
+        rows = [row for row in encoded if isinstance(row, NewRow)]
+        ids = iter(await self._calls.ask(Publish(self._desk, rows)) if rows else ())
+        return [str(next(ids)) if isinstance(row, NewRow) else row for row in encoded]

@@ -1,0 +1,194 @@
+"""The open file: one SQLite connection with its settings, made, checked and closed under the lock."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pulpo_core import ConfigurationError, QueueNotFound
+
+from .filesystem import check_is_local, check_place, create_owner_only, sync_directory
+from .locking import FileLock
+from .schema import migrate
+
+_log: Final = logging.getLogger(__name__)
+
+#: SQLite's own locks are a second line of defence behind ours; nobody should ever wait for them.
+_BUSY_SECONDS: Final = 5.0
+
+#: What a checkpoint leaves of the log of a large load, instead of keeping it for ever.
+_LOG_LIMIT: Final = 64 * 1024 * 1024
+
+#: Pages of log after which SQLite itself would checkpoint, inside a commit: far beyond where `Checkpoints` does.
+_LAST_RESORT: Final = 16_384
+
+_PRAGMAS: Final = (
+    f"journal_size_limit = {_LOG_LIMIT}",
+    f"wal_autocheckpoint = {_LAST_RESORT}",
+    "cache_size = -8192",  # KiB; the pages that a queue touches are few, however long it is
+    "mmap_size = 0",  # a truncated file would kill the process instead of being an error
+    "temp_store = MEMORY",
+    "secure_delete = FAST",  # bodies are overwritten where that costs no further write
+    "trusted_schema = OFF",
+)
+
+
+class NotThereYet(QueueNotFound):
+    """The file is not there, and what was asked does not create it."""
+
+
+class Store:
+    """A queue file, open. Used by one thread at a time.
+
+    Attributes:
+        connection: in autocommit mode: who needs a transaction begins one.
+        damage: what makes going on impossible; raised by `check` from then on.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self.damage: ConfigurationError | None = None
+        self._log_path = path.with_name(path.name + "-wal")
+        self._identity = _identity(path)
+        self._log_identity: tuple[int, int] | None = None
+        self._size = path.stat().st_size
+        self._vacuums = self._count_vacuums()
+        self._synchronous = ""
+
+    @classmethod
+    def open(cls, path: Path, lock: FileLock, *, create: bool, timeout: float) -> Store:
+        """The queue file at *path*, brought to the latest schema.
+
+        Args:
+            create: make it if it is not there.
+            timeout: seconds to wait for other processes.
+
+        Raises:
+            NotThereYet: it is not there, and *create* was not given.
+            ConfigurationError: it is not ours, from a newer pulpo, damaged, or in a place where it cannot be.
+            Unavailable: other processes held the lock all that time.
+        """
+        check_place(path)
+        check_is_local(path)
+        if not create and not path.exists():
+            raise NotThereYet(f"there is no queue file {path}; publishing to it or running a worker creates it")
+        with lock.held(timeout=timeout):
+            created = not path.exists()
+            if created:
+                _create(path)
+            connection = _connect(path)
+            try:
+                _prepare(connection, path)
+                store = cls(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+        if created:
+            sync_directory(path.parent)
+            _log.info("created queue file %s", path)
+        return store
+
+    def check(self) -> None:
+        """Make sure that the file is still the one that was opened; cheap enough for every transaction.
+
+        Raises:
+            ConfigurationError: it was removed, replaced or cut; nothing may be written any more.
+        """
+        if self.damage is None:
+            self._look_at_file()
+        if self.damage is not None:
+            raise self.damage
+
+    def _look_at_file(self) -> None:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
+        except FileNotFoundError:
+            self.damage = QueueNotFound(f"queue file {self.path} was removed while it was in use; restart with care")
+            return
+        if (found.st_dev, found.st_ino) != self._identity:
+            self.damage = ConfigurationError(f"queue file {self.path} was replaced by another while it was in use")
+        elif not self._log_is_ours():
+            self.damage = ConfigurationError(f"queue file {self.path}: its -wal file was removed or replaced in use")
+        elif found.st_size < self._size:
+            self._look_at_loss()
+        self._size = found.st_size
+
+    def _log_is_ours(self) -> bool:
+        if self._log_identity is None:  # made by the first transaction after opening
+            self._log_identity = _identity(self._log_path) if self._log_path.exists() else None
+            return True
+        try:
+            return _identity(self._log_path) == self._log_identity
+        except FileNotFoundError:
+            return False
+
+    def _look_at_loss(self) -> None:
+        """The file is shorter than it was: a vacuum of ours or of another process, or somebody cut it."""
+        try:
+            vacuums = self._count_vacuums()
+            known, self._vacuums = vacuums != self._vacuums, vacuums
+            if known or self.connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                return
+        except sqlite3.DatabaseError:
+            pass
+        self.damage = ConfigurationError(f"queue file {self.path} was truncated while it was in use; restore it")
+
+    def _count_vacuums(self) -> int:
+        count: int = self.connection.execute("SELECT value FROM meta WHERE key = 'vacuums'").fetchone()[0]
+        return count
+
+    def synchronous(self, level: str) -> None:
+        """Let the next transactions be as durable as *level* (FULL, NORMAL) says."""
+        if level != self._synchronous:
+            self.connection.execute(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
+
+    def checkpoint(self) -> None:
+        """Bring what is in the log into the file; the caller holds the lock."""
+        self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connection; the caller holds the lock, for the last one to close does a checkpoint."""
+        self.connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path)  # noqa: PTH116 - as above
+    return found.st_dev, found.st_ino
+
+
+def _create(path: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise ConfigurationError(
+            f"queue file {path} is gone, but {log.name} with messages of it is there: restore the file, "
+            f"or remove {log.name} to begin with an empty queue"
+        )
+    create_owner_only(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,  # opened by the writer's thread, closed by whoever is last
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    if sys.platform == "darwin":
+        connection.execute("PRAGMA fullfsync = ON")  # elsewhere fsync means what it says
+    if path.stat().st_size == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # must be said before the first page is written
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    migrate(connection, path)

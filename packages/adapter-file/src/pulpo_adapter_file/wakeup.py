@@ -1,0 +1,170 @@
+"""Waking receivers that wait: within a process by its own loop, across processes by datagrams.
+
+Whoever waits has a socket in the directory ``FILE.wake``; whoever has stirred a queue sends its
+number to every socket there. Nothing depends on a datagram's arrival: who waits looks again every
+`LOOK_AGAIN` seconds in any case, and when the next delay or lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from .filesystem import companion_mode, give_to_owner
+
+#: Seconds after which a waiting receive looks whether a datagram was missed.
+LOOK_AGAIN: Final = 1.0
+
+_LONGEST_ADDRESS: Final = 100  # bytes; a little below what the smallest system allows
+_MAX_DATAGRAM: Final = 512
+_GONE: Final = (ConnectionRefusedError, FileNotFoundError)
+
+
+def directory_of(queue_file: Path) -> Path:
+    """Where the sockets of those who wait are."""
+    return queue_file.with_name(queue_file.name + ".wake")
+
+
+class _Directory:
+    """A directory of sockets, reached by a descriptor where its path is too long for an address."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def address(self, name: str) -> str | None:
+        """Where the socket *name* is; `None` if no address can say so."""
+        direct = str(self.path / name)
+        if len(os.fsencode(direct)) <= _LONGEST_ADDRESS:
+            return direct
+        if not Path("/proc/self/fd").is_dir():
+            return None
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._descriptor}/{name}"
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class Bell:
+    """Rings for those who wait, from any thread; one of each writer."""
+
+    def __init__(self, queue_file: Path) -> None:
+        self._directory = _Directory(directory_of(queue_file))
+        self._socket: socket.socket | None = None
+
+    def ring(self, queues: Iterable[int]) -> None:
+        """Let every process that waits look again at *queues*."""
+        try:
+            names = os.listdir(self._directory.path)  # noqa: PTH208 - a tenth of the time of Path.iterdir
+        except OSError:
+            return  # nobody has ever waited
+        message = " ".join(map(str, queues)).encode()[:_MAX_DATAGRAM]
+        for name in names:
+            self._send(name, message)
+
+    def _send(self, name: str, message: bytes) -> None:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
+        try:
+            address = self._directory.address(name)
+            if address is not None:
+                self._socket.sendto(message, address)
+        except _GONE:
+            with contextlib.suppress(OSError):
+                (self._directory.path / name).unlink()  # of a process that was killed
+        except OSError:
+            pass  # its buffer is full, so it will look anyway; or it is not ours to ring for
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        if self._socket is not None:
+            self._socket.close()
+        self._directory.close()
+
+
+class Ear:
+    """Hears the bells of other processes, in one loop; one of each open queue that waits."""
+
+    def __init__(self, queue_file: Path) -> None:
+        self._queue_file = queue_file
+        self._directory = _Directory(directory_of(queue_file))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket: socket.socket | None = None
+        self._name = ""
+        self._waiting: set[asyncio.Event] = set()
+        self.queue_id: int | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the queue was stirred inside the context."""
+        self._open()
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            yield event
+        finally:
+            self._waiting.discard(event)
+
+    def stir(self) -> None:
+        """Let everybody who waits here look again; from the loop of the queue."""
+        for event in self._waiting:
+            event.set()
+
+    def _open(self) -> None:
+        if self._socket is not None:
+            return
+        self._make_directory()
+        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
+        address = self._directory.address(self._name)
+        if address is None:
+            return  # nobody can be rung: looking again every `LOOK_AGAIN` seconds is all there is
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(address)
+        place = self._directory.path / self._name
+        place.chmod(companion_mode(self._queue_file))
+        give_to_owner(place, self._queue_file)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._heard)
+
+    def _make_directory(self) -> None:
+        path = self._directory.path
+        if path.is_dir() and not stat.S_ISLNK(path.lstat().st_mode):
+            return
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(companion_mode(self._queue_file, directory=True) | 0o300)
+        give_to_owner(path, self._queue_file)
+
+    def _heard(self) -> None:
+        assert self._socket is not None
+        mine = False
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            while True:
+                message = self._socket.recv(_MAX_DATAGRAM)
+                mine = mine or self.queue_id is None or str(self.queue_id).encode() in message.split()
+        if mine:
+            self.stir()
+
+    def close(self) -> None:
+        """Stop hearing, and let everybody who waits here look a last time."""
+        self.stir()
+        listening, self._socket = self._socket, None
+        if listening is not None and self._loop is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(listening)
+            listening.close()
+            with contextlib.suppress(OSError):
+                (self._directory.path / self._name).unlink()
+        self._directory.close()
