@@ -372,11 +372,7 @@ class Writer:
             try:
                 with self._lock.held(timeout=self._timeout):
                     store.close()
-            except (
-                PulpoError,
-                sqlite3.Error,
-                OSError,
-            )::
+            except (PulpoError, sqlite3.Error, OSError):  # nothing confirmed depends on it
                 _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
         self._bell.close()
         self._lock.close()
