@@ -119,4 +119,4 @@ class Backoff:
 
 def at_least(hint: timedelta, *, limit: timedelta, u: float) -> timedelta:
     """The delay for a *hint* that somebody named: never shorter, unless over *limit*, and spread a little."""
-    return min(hint, limit, LONGEST_DELAY) * (1 + _HINT_SPREAD * u)
+    return min(min(hint, limit, LONGEST_DELAY) * (1 + _HINT_SPREAD * u), LONGEST_DELAY)
