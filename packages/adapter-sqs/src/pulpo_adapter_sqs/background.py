@@ -1,0 +1,69 @@
+"""Requests that outlive the call that started them, and end with the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from pulpo_core import AdapterError
+
+T = TypeVar("T")
+
+
+class Background:
+    """Starts requests as tasks of one group; *closed* once the queue is.
+
+    A caller that is cancelled leaves its request running, since an answer that nobody reads may
+    hold messages. Whatever is started must end in a value, not in an exception.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._running: set[asyncio.Task[Any]] = set()
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Return while requests can be started.
+
+        Raises:
+            AdapterError: the queue was closed.
+        """
+        if self.closed:
+            raise AdapterError("the queue is closed: use it inside the context that opened it")
+
+    def start(self, request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run *request* until it ends, or until the queue is closed."""
+        if self.closed:
+            request.close()
+        self.check_open()
+        task = self._group.create_task(request)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def close(self) -> None:
+        """End what is still running, and start nothing more."""
+        self.closed = True
+        for task in self._running:
+            task.cancel()
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[Background]:
+    """A `Background` for the life of the context.
+
+    What is raised inside the context leaves it as it is, not in the group that a plain
+    `asyncio.TaskGroup` would make of it.
+    """
+    raised: BaseException | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = Background(group)
+        try:
+            yield tasks
+        except BaseException as error:  # noqa: BLE001 - raised again below, as soon as the group has ended
+            raised = error
+        tasks.close()
+    if raised is not None:
+        raise raised

@@ -1,0 +1,169 @@
+"""Ten to a request: positional batches, one answer for each entry, and callers that share a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from pulpo_core import AdapterError, ConfigurationError
+
+from .background import Background
+from .client import Client
+from .errors import from_code
+
+E = TypeVar("E")
+
+MAX_BATCH: Final = 10  # entries that SQS takes in one request
+
+Entry = Mapping[str, Any]
+
+#: What became of one entry: SQS's own words about it, or why it failed.
+Answer = Mapping[str, Any] | AdapterError
+
+
+async def call_batch(
+    client: Client, operation: str, what: str, parameters: Mapping[str, Any], entries: Sequence[Entry]
+) -> list[Answer]:
+    """Send at most `MAX_BATCH` *entries* in one request; for each, in their order, what became of it.
+
+    Entries are named by their position: ids of messages may be equal within a batch, and SQS
+    refuses a batch whose names are.
+
+    Raises:
+        ConfigurationError: the queue is gone, or may not be used like that.
+    """
+    numbered = [{"Id": str(place), **entry} for place, entry in enumerate(entries)]
+    field = "PublishBatchRequestEntries" if operation == "PublishBatch" else "Entries"
+    try:
+        said = await client.call(operation, what, {**parameters, field: numbered})
+    except AdapterError as error:
+        return [error] * len(entries)
+    return _in_order(said, len(entries), what=f"{operation} on {what}")
+
+
+def _in_order(said: Mapping[str, Any], count: int, *, what: str) -> list[Answer]:
+    silence = AdapterError(f"{what}: the answer does not mention this entry", in_doubt=True)
+    answers: list[Answer] = [silence] * count
+    for done in said.get("Successful") or ():
+        answers[int(done["Id"])] = done
+    for failed in said.get("Failed") or ():
+        answers[int(failed["Id"])] = _failure(failed, what)
+    return answers
+
+
+def _failure(failed: Mapping[str, Any], what: str) -> AdapterError:
+    status = 400 if failed.get("SenderFault", True) else 503
+    error = from_code(str(failed.get("Code", "")), str(failed.get("Message", "")), what=what, status=status)
+    if isinstance(error, ConfigurationError):
+        raise error
+    return error if isinstance(error, AdapterError) else AdapterError(str(error))
+
+
+def chunks(entries: Iterable[E], *, size: Callable[[E], int] = lambda _: 0, max_bytes: int = 1) -> list[list[E]]:
+    """*entries* in their order, cut into batches of at most `MAX_BATCH` and *max_bytes* together."""
+    cut: list[list[E]] = []
+    filled = 0
+    for entry in entries:
+        weight = size(entry)
+        if not cut or len(cut[-1]) == MAX_BATCH or filled + weight > max_bytes:
+            cut.append([])
+            filled = 0
+        cut[-1].append(entry)
+        filled += weight
+    return cut
+
+
+@attrs.define(slots=True, eq=False)
+class _Waiting(Generic[E]):
+    entry: E
+    answered: asyncio.Future[Answer | ConfigurationError]
+
+    def answer(self, answer: Answer | ConfigurationError) -> None:
+        if not self.answered.done():
+            self.answered.set_result(answer)
+
+
+@attrs.define(slots=True, eq=False)
+class Coalescer(Generic[E]):
+    """Joins what many tasks want to send into few requests.
+
+    A full batch goes at once. A smaller one goes *linger* seconds after its first entry came; with
+    a *linger* of 0, as soon as every task that is ready to run has had its turn. A request, once
+    sent, does not end when those who wait for it are cancelled.
+
+    Attributes:
+        send: sends one batch; answers for each entry, or raises for all of them.
+        size: bytes of an entry, which together are at most *max_bytes* in one request.
+        in_order: sends one batch after another, and so keeps the order of the entries.
+    """
+
+    tasks: Background
+    send: Callable[[Sequence[E]], Awaitable[Sequence[Answer]]]
+    linger: float = attrs.field(default=0.0, kw_only=True)
+    size: Callable[[E], int] = attrs.field(default=lambda _: 0, kw_only=True)
+    max_bytes: int = attrs.field(default=1, kw_only=True)
+    in_order: bool = attrs.field(default=False, kw_only=True)
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _waiting: list[_Waiting[E]] = attrs.field(factory=list, init=False)
+    _timer: asyncio.Handle | None = attrs.field(default=None, init=False)
+
+    async def submit(self, entries: Sequence[E]) -> list[Answer]:
+        """Send *entries*; what became of each, in their order.
+
+        Raises:
+            ConfigurationError: the queue is gone, or may not be used like that.
+        """
+        self.tasks.check_open()
+        loop = asyncio.get_running_loop()
+        mine = [_Waiting(entry, loop.create_future()) for entry in entries]
+        self._waiting += mine
+        self._schedule(loop)
+        answers = [await each.answered for each in mine]
+        for answer in answers:
+            if isinstance(answer, ConfigurationError):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, ConfigurationError)]
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        while len(self._waiting) >= MAX_BATCH:
+            self._flush()
+        if self._waiting and self._timer is None:
+            self._timer = loop.call_later(self.linger, self._on_time) if self.linger else loop.call_soon(self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._flush()
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for part in chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes):
+            self.tasks.start(self._deliver(part))
+
+    async def _deliver(self, part: Sequence[_Waiting[E]]) -> None:
+        try:
+            answers = await self._sent([each.entry for each in part])
+        except asyncio.CancelledError:
+            _answer_all(part, AdapterError("the queue was closed before AWS answered", in_doubt=True))
+            raise
+        except (AdapterError, ConfigurationError) as error:
+            _answer_all(part, error)
+            return
+        for each, answer in zip(part, answers, strict=True):
+            each.answer(answer)
+
+    async def _sent(self, entries: Sequence[E]) -> Sequence[Answer]:
+        if not self.in_order:
+            return await self.send(entries)
+        async with self._turn:
+            return await self.send(entries)
+
+
+def _answer_all(part: Sequence[_Waiting[E]], error: AdapterError | ConfigurationError) -> None:
+    for each in part:
+        each.answer(error)

@@ -1,0 +1,83 @@
+"""Leases that go on: visibility prolonged in batches, up to what SQS allows after one receive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import attrs
+
+from pulpo_core import AdapterError, Clock, ConfigurationError, Delivery, LeaseLost
+
+from .background import Background
+from .batching import chunks
+from .channel import Channel
+from .receipt import Receipt
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Extensions:
+    """Extends leases.
+
+    Attributes:
+        visibility: how many seconds a lease lasts, from each extension on.
+    """
+
+    clock: Clock
+    tasks: Background
+    visibility: int
+
+    async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
+        """See `Provider.extend`. At the ceiling, 12 hours after the receive, deadlines stay as they are.
+
+        Raises:
+            ConfigurationError: the queue is gone, or may not be used like that any more.
+        """
+        self.tasks.check_open()
+        answers = {delivery.receipt: self._present(delivery) for delivery in batch}
+        live = [receipt for receipt, answer in answers.items() if isinstance(answer, float)]
+        requests = [
+            self.tasks.start(self._extend(channel, part))
+            for channel in dict.fromkeys(receipt.channel for receipt in live)
+            for part in chunks(receipt for receipt in live if receipt.channel is channel)
+        ]
+        for request in requests:
+            answered = await asyncio.shield(request)
+            if isinstance(answered, ConfigurationError):
+                raise answered
+            answers |= answered
+        return [answers[delivery.receipt] for delivery in batch]
+
+    def _present(self, delivery: Delivery) -> float | AdapterError:
+        """The deadline as it stands."""
+        receipt: Receipt = delivery.receipt
+        if receipt.settling is not None:
+            return LeaseLost(f"message {delivery.id}: it is settled")
+        if self.clock.monotonic() >= receipt.deadline:
+            return LeaseLost(f"message {delivery.id}: its lease is over, and another worker may have it")
+        return receipt.deadline
+
+    async def _extend(
+        self, channel: Channel, receipts: Sequence[Receipt]
+    ) -> dict[Receipt, float | AdapterError] | ConfigurationError:
+        now = self.clock.monotonic()
+        allowed = {receipt: receipt.allowance(self.visibility, now) for receipt in receipts}
+        longer = [receipt for receipt in receipts if now + allowed[receipt] > receipt.deadline]
+        ended = asyncio.get_running_loop().create_future()
+        for receipt in longer:
+            receipt.extension = ended
+        try:
+            said = (
+                await channel.hide_at_once({receipt.handle: allowed[receipt] for receipt in longer}) if longer else []
+            )
+        except ConfigurationError as error:
+            return error
+        finally:
+            ended.set_result(None)
+            for receipt in longer:
+                receipt.extension = None
+        for receipt, answer in zip(longer, said, strict=True):
+            if not isinstance(answer, AdapterError):
+                receipt.deadline = now + allowed[receipt]
+        refused = {r: answer for r, answer in zip(longer, said, strict=True) if isinstance(answer, AdapterError)}
+        return {receipt: refused.get(receipt, receipt.deadline) for receipt in receipts}

@@ -1,0 +1,217 @@
+"""Settlements by what they take: a deletion, a change of visibility, or a copy and a deletion.
+
+Each kind shares its requests with whatever else is settled at the same time. A settlement, once
+begun, goes on when its caller is cancelled, and a second call for the same delivery joins it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from pulpo_core import (
+    Ack,
+    AdapterError,
+    Bury,
+    Clock,
+    ConfigurationError,
+    Delivery,
+    LeaseLost,
+    Release,
+    Retry,
+    Settlement,
+    Settling,
+    round_up,
+)
+
+from .background import Background
+from .channel import Channel
+from .copies import Burial, burial_entry
+from .graveyard import Graveyard
+from .hops import Hops
+from .moving import move
+from .receipt import Receipt
+
+_SECOND: Final = timedelta(seconds=1)
+
+Answered = asyncio.Future[AdapterError | None]
+
+
+@attrs.frozen(eq=False, slots=True)
+class Work:
+    """One delivery, and what is to be done with it."""
+
+    delivery: Delivery
+    settlement: Settlement
+    answered: Answered
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the provider keeps of the delivery."""
+        receipt: Receipt = self.delivery.receipt
+        return receipt
+
+    def end(self, answer: AdapterError | None) -> None:
+        """Tell everybody who waits; after a failure the delivery can be settled anew."""
+        if answer is not None:
+            self.receipt.settling = None
+        if not self.answered.done():
+            self.answered.set_result(answer)
+
+
+#: Settles several of one kind from one queue; what became of each.
+Settle = Callable[[Channel, Sequence[Work]], Awaitable[Sequence[AdapterError | None]]]
+Groups = dict[tuple[Settle, Channel], list[Work]]
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Settlements:
+    """Carries out settlements.
+
+    Attributes:
+        long_delays: whether a retry after the ceiling of SQS is a copy with a long delay.
+    """
+
+    clock: Clock
+    tasks: Background
+    graveyard: Graveyard
+    hops: Hops
+    long_delays: bool
+
+    async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
+        """See `Provider.settle`.
+
+        Raises:
+            ConfigurationError: a queue is gone, or may not be used like that any more. Whatever
+                else the batch asked for is done by then.
+        """
+        self.tasks.check_open()
+        groups: Groups = {}
+        answered = [self._begin(each, groups) for each in batch]
+        running = [self.tasks.start(self._carry_out(*group, works)) for group, works in groups.items()]
+        failures = [failure for task in running if (failure := await asyncio.shield(task))]
+        if failures:
+            raise failures[0]
+        return [await each for each in answered]
+
+    def _begin(self, settling: Settling, groups: Groups) -> Answered:
+        receipt: Receipt = settling.delivery.receipt
+        answered: Answered = asyncio.get_running_loop().create_future()
+        refusal = self._refusal(settling, receipt)
+        if refusal is not None:
+            answered.set_result(refusal)
+        elif receipt.settling is not None:
+            return receipt.settling[1]
+        else:
+            receipt.settling = settling.settlement, answered
+            work = Work(settling.delivery, settling.settlement, answered)
+            groups.setdefault((self._kind(work), receipt.channel), []).append(work)
+        return answered
+
+    def _refusal(self, settling: Settling, receipt: Receipt) -> AdapterError | None:
+        if receipt.settling is not None:
+            done = receipt.settling[0]
+            if type(done) is type(settling.settlement):
+                return None
+            return LeaseLost(f"message {settling.delivery.id}: {_word(done)} came before {_word(settling.settlement)}")
+        if self.clock.monotonic() < receipt.deadline or self._late_ack(settling.settlement, receipt):
+            return None
+        return LeaseLost(f"message {settling.delivery.id}: its lease is over, and another worker may have it")
+
+    def _late_ack(self, settlement: Settlement, receipt: Receipt) -> bool:
+        return isinstance(settlement, Ack) and not receipt.channel.source.fifo
+
+    def _kind(self, work: Work) -> Settle:
+        match work.settlement:
+            case Ack():
+                return self._delete
+            case Release():
+                return self._hide
+            case Bury():
+                return self._bury
+            case Retry():
+                return self._postpone if self._is_long(work) else self._hide
+
+    def _is_long(self, work: Work) -> bool:
+        seconds = _seconds(work.settlement)
+        possible = self.long_delays and not work.receipt.channel.source.fifo
+        return possible and work.receipt.allowance(seconds, self.clock.monotonic()) < seconds
+
+    async def _carry_out(self, settle: Settle, channel: Channel, works: Sequence[Work]) -> ConfigurationError | None:
+        try:
+            answers = await settle(channel, works)
+        except asyncio.CancelledError:
+            _end_all(works, AdapterError("the queue was closed before AWS answered", in_doubt=True))
+            raise
+        except AdapterError as error:
+            _end_all(works, error)
+            return None
+        except ConfigurationError as error:
+            _end_all(works, AdapterError(str(error)))
+            return error
+        for work, answer in zip(works, answers, strict=True):
+            work.end(answer)
+        return None
+
+    # --- the kinds
+
+    async def _delete(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
+        return _errors(await channel.delete([work.receipt.handle for work in works]))
+
+    async def _hide(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
+        for work in works:
+            if work.receipt.extension is not None:
+                await work.receipt.extension  # it must not arrive after, and undo, what is asked now
+        now = self.clock.monotonic()
+        handles = {work.receipt.handle: work.receipt.allowance(_seconds(work.settlement), now) for work in works}
+        return _errors(await channel.hide(handles))
+
+    async def _postpone(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
+        now = self.clock.now()
+        entries = [
+            self.hops.entry(
+                work.delivery, now + timedelta(seconds=_seconds(work.settlement)), attempts=work.delivery.attempt
+            )
+            for work in works
+        ]
+        return await move([work.receipt for work in works], entries, source=channel, target=channel)
+
+    async def _bury(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
+        target = await self.graveyard.of(channel)
+        entries = [self._burial(work, target) for work in works]
+        return await move([work.receipt for work in works], entries, source=channel, target=target)
+
+    def _burial(self, work: Work, target: Channel) -> Mapping[str, Any]:
+        settlement, delivery, receipt = work.settlement, work.delivery, work.receipt
+        assert isinstance(settlement, Bury)
+        burial = Burial(
+            reason=settlement.reason,
+            error=settlement.error,
+            attempts=delivery.attempt,
+            buried_at=self.clock.now(),
+            origin=receipt.channel.source.arn,
+            source_id=delivery.id,
+        )
+        return burial_entry(receipt.message, delivery.envelope, receipt.extras, burial, target.source)
+
+
+def _seconds(settlement: Settlement) -> int:
+    delay = settlement.delay if isinstance(settlement, Retry) else None
+    return int(round_up(delay or timedelta(), _SECOND).total_seconds())
+
+
+def _errors(answers: Sequence[object]) -> list[AdapterError | None]:
+    return [answer if isinstance(answer, AdapterError) else None for answer in answers]
+
+
+def _end_all(works: Sequence[Work], error: AdapterError) -> None:
+    for work in works:
+        work.end(error)
+
+
+def _word(settlement: Settlement) -> str:
+    return type(settlement).__name__
