@@ -12,7 +12,8 @@ from pulpo_core import AdapterError, Release, Unavailable
 
 from .desk import Desk
 from .operations import Operation, Receipt, Receive, Settle, SettleItem, Taken
-from .writer import Submission, Writer
+from .submission import Submission
+from .writer import Writer
 
 #: Overdue calls are looked for so often in their time: one timer for all, instead of one for each.
 _LOOKS: Final = 4

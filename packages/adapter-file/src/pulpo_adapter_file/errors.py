@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,8 +65,11 @@ OS_ERRORS: Final[Mapping[int, tuple[type[PulpoError], str]]] = {
     errno.EROFS: (PermissionDenied, _READ_ONLY),
 }
 
-#: What SQLite means that the tables do not know: not understood, so nobody should try again and again.
-_UNKNOWN: Final = (ConfigurationError, "SQLite refuses")
+#: The file is not what it was: nothing may be written to it any more.
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+#: What SQLite says that the tables do not know, tables that are not there for example.
+_REFUSED: Final = (ConfigurationError, "SQLite refuses")
 
 
 def translate(error: Exception, path: Path) -> PulpoError:
@@ -81,12 +85,26 @@ def translate(error: Exception, path: Path) -> PulpoError:
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> PulpoError:
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    kind, meaning = SQLITE_ERRORS.get(code) or SQLITE_ERRORS.get(code & 0xFF) or _UNKNOWN
+    code = _code(error)
+    if not code:  # from Python's module, not from SQLite: a value that no column takes
+        return _made(AdapterError, f"queue file {path}: {error}", error)
+    kind, meaning = SQLITE_ERRORS.get(code) or SQLITE_ERRORS.get(code & 0xFF) or _REFUSED
+    if code & 0xFF == sqlite3.SQLITE_CANTOPEN and os.access(path, os.R_OK | os.W_OK):
+        kind, meaning = OS_ERRORS[errno.EMFILE]  # nothing else is known to keep a file from being opened
     made = _made(kind, f"queue file {path}: {meaning} ({error})", error)
     if isinstance(made, AdapterError):
         made.in_doubt = code in IN_DOUBT
     return made
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code or 0
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether *error* means that the file is damaged."""
+    return isinstance(error, sqlite3.Error) and _code(error) & 0xFF in DAMAGE
 
 
 def _made(kind: type[PulpoError], text: str, cause: Exception) -> PulpoError:

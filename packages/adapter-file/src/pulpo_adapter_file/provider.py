@@ -12,7 +12,7 @@ from .calls import Calls
 from .codec import NewRow, decode, encode
 from .errors import lease_lost
 from .operations import Extend, Receipt, Receive, Settle, SettleItem, Taken
-from .wakeup import LOOK_AGAIN, Ear
+from .wakeup import Ear
 
 
 class FileProvider:
@@ -46,7 +46,7 @@ class FileProvider:
                 if taken or self._interrupted or left <= 0 or self._calls.closed:
                     return taken
                 self._ear.queue_id = self._desk.queue_id
-                await clock.wait(stirred, min(left, pause, LOOK_AGAIN))
+                await clock.wait(stirred, min(left, pause, self._ear.patience))
 
     async def _take(self, limit: int) -> tuple[Sequence[Delivery], float]:
         until = self._desk.clock.monotonic() + self._lease

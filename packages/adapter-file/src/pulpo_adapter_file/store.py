@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from pulpo_core import ConfigurationError, QueueNotFound
+from pulpo_core import ConfigurationError, PulpoError, QueueNotFound
 
 from .filesystem import check_is_local, check_place, create_owner_only, sync_directory
 from .locking import FileLock
@@ -53,7 +53,7 @@ class Store:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self.damage: ConfigurationError | None = None
+        self.damage: PulpoError | None = None
         self._log_path = path.with_name(path.name + "-wal")
         self._identity = _identity(path)
         self._log_identity: tuple[int, int] | None = None
@@ -104,6 +104,10 @@ class Store:
             self._look_at_file()
         if self.damage is not None:
             raise self.damage
+
+    def condemn(self, damage: PulpoError) -> None:
+        """Let nobody touch the file any more."""
+        self.damage = damage
 
     def _look_at_file(self) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import stat
@@ -18,8 +19,13 @@ from typing import Final
 
 from .filesystem import companion_mode, give_to_owner
 
+_log: Final = logging.getLogger(__name__)
+
 #: Seconds after which a waiting receive looks whether a datagram was missed.
 LOOK_AGAIN: Final = 1.0
+
+#: The same where there is no socket for datagrams to come to.
+LOOK_OFTEN: Final = 0.05
 
 _LONGEST_ADDRESS: Final = 100  # bytes; a little below what the smallest system allows
 _MAX_DATAGRAM: Final = 512
@@ -109,7 +115,11 @@ class Ear:
     @contextlib.contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
         """An event that is set whenever the queue was stirred inside the context."""
-        self._open()
+        if self._socket is None:
+            try:
+                self._open()
+            except OSError as error:
+                _log.info("%s: no socket to be woken through (%s); looking often instead", self._directory.path, error)
         event = asyncio.Event()
         self._waiting.add(event)
         try:
@@ -122,22 +132,29 @@ class Ear:
         for event in self._waiting:
             event.set()
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which waiting for an event is good enough."""
+        return LOOK_OFTEN if self._socket is None else LOOK_AGAIN
+
     def _open(self) -> None:
-        if self._socket is not None:
-            return
         self._make_directory()
         self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         address = self._directory.address(self._name)
         if address is None:
-            return  # nobody can be rung: looking again every `LOOK_AGAIN` seconds is all there is
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(address)
-        place = self._directory.path / self._name
-        place.chmod(companion_mode(self._queue_file))
-        give_to_owner(place, self._queue_file)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket, self._heard)
+            raise OSError("its path is too long for the address of a socket")
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            bound.setblocking(False)
+            bound.bind(address)
+            place = self._directory.path / self._name
+            place.chmod(companion_mode(self._queue_file))
+            give_to_owner(place, self._queue_file)
+        except OSError:
+            bound.close()
+            raise
+        self._socket, self._loop = bound, asyncio.get_running_loop()
+        self._loop.add_reader(bound, self._heard)
 
     def _make_directory(self) -> None:
         path = self._directory.path

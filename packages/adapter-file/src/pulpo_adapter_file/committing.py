@@ -1,0 +1,143 @@
+"""Doing what was submitted: everything together in one transaction, or one by one where that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from pulpo_core import PulpoError
+
+from .errors import is_damage, is_temporary, translate
+from .housekeeping import follow_the_clock
+from .operations import Change, Extend, Look, Publish, Receive, Settle, must_be_flushed
+from .publishing import publish_all
+from .receiving import receive_all
+from .settling import extend_all, settle_all
+from .store import Store
+from .submission import Answer, Submission
+from .transaction import Reading, Transaction
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger(__name__)
+
+
+def _change_all(transaction: Transaction, operations: Sequence[Change]) -> list[Any]:
+    return [operation.action(transaction) for operation in operations]
+
+
+#: In which order the kinds of one batch are done: what frees comes before what takes.
+_KINDS: Final[Sequence[tuple[type, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]]] = (
+    (Extend, extend_all),
+    (Settle, settle_all),
+    (Publish, publish_all),
+    (Change, _change_all),
+    (Receive, receive_all),
+)
+
+
+class Committer:
+    """Works on an open store; whoever calls holds the lock, save for `look`.
+
+    Attributes:
+        stirred: the queues that were stirred since somebody last emptied it.
+        weight: about how many pages were added to the log since somebody last set it to 0.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.stirred: set[int] = set()
+        self.weight = 0
+
+    def look(self, submission: Submission) -> Any:
+        """The answer to a `Look`; needs no lock."""
+        operation, connection = submission.operation, self.store.connection
+        assert isinstance(operation, Look)
+        try:
+            connection.execute("BEGIN")
+            try:
+                return operation.question(Reading(connection))
+            finally:
+                connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - told to the one who asked
+            return self.failed(error)
+
+    def do(self, batch: Sequence[Submission]) -> list[Answer]:
+        """Do all of *batch* in one transaction; where that cannot be, whatever can be, one by one."""
+        try:
+            return self._do_together(batch)
+        except Exception as error:  # noqa: BLE001 - told to those who asked
+            failure = self.failed(error)
+            if len(batch) == 1 or self.store.damage is not None:
+                return [(submission, translate(failure, self.store.path)) for submission in batch]
+            self._make_room(error)
+        return [answer for submission in batch for answer in self.do([submission])]
+
+    def _do_together(self, batch: Sequence[Submission]) -> list[Answer]:
+        desks = {submission.operation.desk for submission in batch}
+
+        def work(transaction: Transaction) -> list[Answer]:
+            follow_the_clock(transaction, desks)
+            answers: list[Answer] = []
+            for kind, do_all in _KINDS:
+                same = [submission for submission in batch if type(submission.operation) is kind]
+                if same:
+                    answers.extend(zip(same, do_all(transaction, [each.operation for each in same]), strict=True))
+            return answers
+
+        answers = self.commit(work, flush=any(must_be_flushed(submission.operation) for submission in batch))
+        for desk in desks:
+            desk.time.forget()
+        return answers
+
+    def commit(self, work: Callable[[Transaction], T], *, flush: bool = False) -> T:
+        """Do *work* in a transaction; what it returns.
+
+        Args:
+            flush: wait until it is on the disk.
+
+        Raises:
+            Exception: whatever *work* or SQLite raises; nothing was changed.
+        """
+        connection = self.store.connection
+        self.store.synchronous("FULL" if flush else "NORMAL")
+        transaction = Transaction(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(transaction)
+            transaction.finish()
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # some errors have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+        transaction.committed()
+        self.weight += transaction.weight
+        self.stirred |= transaction.stirred
+        return result
+
+    def checkpoint(self) -> None:
+        """Bring the log into the file, if that can be done now; later will do as well."""
+        self.weight = 0
+        try:
+            self.store.checkpoint()
+        except sqlite3.Error as error:
+            self.failed(error)
+
+    def failed(self, error: Exception) -> PulpoError:
+        """What *error* means; if that the file is damaged, nobody will touch it again."""
+        meaning = translate(error, self.store.path)
+        if is_damage(error):
+            self.store.condemn(meaning)
+        elif not isinstance(error, (PulpoError, sqlite3.Error, OSError)):
+            _log.error("queue file %s: unexpected error", self.store.path, exc_info=error)
+        return meaning
+
+    def _make_room(self, error: Exception) -> None:
+        """A full disk: bring the log into the file, so that its room is used again."""
+        if is_temporary(error, self.store.path):
+            with contextlib.suppress(sqlite3.Error):
+                self.store.checkpoint()
