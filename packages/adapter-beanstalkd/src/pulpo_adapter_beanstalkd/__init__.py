@@ -1,1 +1,5 @@
 """beanstalkd tubes for pulpo."""
+
+from .adapter import BeanstalkdAdapter
+
+__all__ = ["BeanstalkdAdapter"]

@@ -1,0 +1,274 @@
+"""One connection to beanstalkd on the event loop: commands go out in batches, answers come back as futures.
+
+Whatever is asked in one turn of the loop goes out in one system call. Nothing is ever sent twice:
+when a connection ends, what was sent and not answered is `Lost`, and whether it was carried out is
+not known. No connection comes back to life; the next call opens another.
+
+Deadlines here are of the event loop's own clock, since they are about a real socket: a connection
+that owes answers and has given none for its `timeout` is taken for dead, half-open ones included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from operator import methodcaller
+from typing import Any, Final, cast
+
+import attrs
+import greenstalk
+
+from .pipeline import Command, Exchange, Pipeline, Rubbish
+
+#: How long a connection may take to say goodbye before it is cut off.
+CLOSE_LIMIT: Final = 1.0
+
+#: Answers after which a connection is of no use: beanstalkd has not understood us.
+_MISUNDERSTANDINGS: Final[tuple[type[Exception], ...]] = (
+    greenstalk.BadFormatError,
+    greenstalk.UnknownCommandError,
+    greenstalk.ExpectedCrlfError,
+)
+
+
+class Lost(Exception):
+    """The connection ended before the answer came.
+
+    Attributes:
+        sent: whether the command may have reached beanstalkd, and so may have been carried out.
+    """
+
+    def __init__(self, cause: str, *, sent: bool) -> None:
+        super().__init__(cause)
+        self.sent = sent
+
+
+@attrs.frozen(kw_only=True)
+class Address:
+    """Where a beanstalkd listens: *host* and *port*, or the *path* of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return self.path
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@attrs.define(slots=True, eq=False)
+class _Asked:
+    exchange: Exchange
+    future: asyncio.Future[list[Any]]
+    patience: float  # how long beanstalkd itself may take over it
+    asked_at: float
+    sent: bool = False
+
+
+class Connection(asyncio.Protocol):
+    """A connection; `dial` makes one.
+
+    Attributes:
+        address: for texts.
+        ended: why it ended; empty while it is alive.
+    """
+
+    def __init__(self, address: Address, *, timeout: float, fatal: tuple[type[Exception], ...] = ()) -> None:
+        self.address = address
+        self.ended = ""
+        self._timeout = timeout
+        self._fatal: tuple[type[Exception], ...] = (*_MISUNDERSTANDINGS, *fatal)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._pipeline = Pipeline()
+        self._asked: deque[_Asked] = deque()
+        self._outgoing: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._progress = self._loop.time()
+        self._closed = self._loop.create_future()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked anything."""
+        return not self.ended
+
+    def ask(self, commands: Sequence[Command], *, patience: float = 0.0) -> asyncio.Future[list[Any]]:
+        """Say *commands*; the answers to them, in order, within the timeout and *patience*.
+
+        Each answer is what greenstalk's method returned, the error it raised, or `Lost`. The future
+        never fails. It is not to be cancelled: shield it, or use `tell`.
+        """
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        if self.ended or not commands:
+            future.set_result([Lost(self.ended, sent=False) for _ in commands])
+            return future
+        said, exchange = self._pipeline.say(commands)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(said)
+        self._asked.append(_Asked(exchange, future, patience, self._loop.time()))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout + patience, self._look)
+        return future
+
+    async def tell(self, commands: Sequence[Command], *, patience: float = 0.0) -> list[Any]:
+        """`ask` and wait. When this is cancelled, the commands go on."""
+        return await asyncio.shield(self.ask(commands, patience=patience))
+
+    def half_close(self) -> None:
+        """Say that nothing more will be said: beanstalkd answers a waiting reserve at once, then closes."""
+        if self._transport is not None and not self.ended:
+            self._flush()
+            self._transport.write_eof()
+
+    def end(self, cause: str) -> None:
+        """End it now. Jobs reserved through it go back as soon as beanstalkd notices."""
+        if self.ended:
+            return
+        self.ended = cause
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        while self._asked:
+            asked = self._asked.popleft()
+            if not asked.future.done():
+                missing = [Lost(cause, sent=asked.sent) for _ in range(asked.exchange.missing)]
+                asked.future.set_result(asked.exchange.answers + missing)
+
+    async def close(self) -> None:
+        """End it and wait until its socket is closed. What was asked and not awaited may not have been sent."""
+        self.end("closed")
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT):
+                await asyncio.shield(self._closed)
+        except TimeoutError:
+            return  # the loop closes an aborted socket by itself, in its own time
+
+    # ------------------------------------------------------------------------------ what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected."""
+        self._transport = cast("asyncio.Transport", transport)  # a stream's protocol gets a stream's transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answers have come in, whole or in part."""
+        if self.ended:
+            return
+        try:
+            complete = self._pipeline.hear(data)
+        except Rubbish as error:
+            self.end(f"{self.address} answered something that is not beanstalkd's protocol: {error}")
+            return
+        if complete:
+            self._progress = self._loop.time()
+        for exchange in complete:
+            if self.ended:  # by an answer to an earlier one, which has answered them all
+                return
+            self._answer(exchange)
+
+    def eof_received(self) -> None:
+        """The other side has said all it will say."""
+        self.end(f"{self.address} closed the connection")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self.end(f"connection to {self.address} lost: {exc}" if exc else f"connection to {self.address} lost")
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    # -------------------------------------------------------------------------------------------------- inside
+
+    def _flush(self) -> None:
+        if self.ended or self._transport is None or not self._outgoing:
+            return
+        for asked in reversed(self._asked):
+            if asked.sent:
+                break
+            asked.sent = True
+        said, self._outgoing = b"".join(self._outgoing), []
+        self._transport.write(said)
+
+    def _answer(self, exchange: Exchange) -> None:
+        asked = self._asked.popleft()
+        if asked.exchange is not exchange:
+            raise AssertionError("answers come in the order of questions")
+        if not asked.future.done():
+            asked.future.set_result(exchange.answers)
+        for answer in exchange.answers:
+            if isinstance(answer, self._fatal):
+                self.end(f"{self.address} answered {type(answer).__name__}")
+
+    def _look(self) -> None:
+        """The timer is due: is an answer overdue?"""
+        self._timer = None
+        if self.ended or not self._asked:
+            return
+        oldest = self._asked[0]
+        due = max(oldest.asked_at + oldest.patience, self._progress) + self._timeout
+        left = due - self._loop.time()
+        if left <= 0:
+            self.end(f"{self.address} gave no answer within {self._timeout:g} s")
+        else:
+            self._timer = self._loop.call_later(left, self._look)
+
+
+@attrs.frozen(kw_only=True)
+class Dialer:
+    """Opens connections to one beanstalkd.
+
+    Attributes:
+        connect_timeout: seconds until a connection must be there.
+        timeout: seconds until an answer must be there.
+    """
+
+    address: Address
+    connect_timeout: float
+    timeout: float
+
+    async def dial(
+        self, *, use: str | None = None, watch: str | None = None, fatal: tuple[type[Exception], ...] = ()
+    ) -> Connection:
+        """A connection that puts into the tube *use* and reserves from the tube *watch*.
+
+        Raises:
+            Lost: there is none to be had, and nothing was carried out.
+        """
+        connection = await self._connect(fatal)
+        opening: list[Command] = []
+        if use:
+            opening.append(methodcaller("use", use))
+        if watch:
+            opening.append(methodcaller("watch", watch))
+            if watch != greenstalk.DEFAULT_TUBE:
+                opening.append(methodcaller("ignore", greenstalk.DEFAULT_TUBE))
+        try:
+            answers = await connection.tell(opening) if opening else []
+        except asyncio.CancelledError:
+            connection.end("cancelled")
+            raise
+        for answer in answers:
+            if isinstance(answer, Exception):
+                connection.end(f"{self.address} refused a tube")
+                raise Lost(str(answer) or type(answer).__name__, sent=False) from answer
+        return connection
+
+    async def _connect(self, fatal: tuple[type[Exception], ...]) -> Connection:
+        loop, address = asyncio.get_running_loop(), self.address
+
+        def protocol() -> Connection:
+            return Connection(address, timeout=self.timeout, fatal=fatal)
+
+        try:
+            async with asyncio.timeout(self.connect_timeout):
+                if address.path:
+                    _, connection = await loop.create_unix_connection(protocol, address.path)
+                else:
+                    _, connection = await loop.create_connection(protocol, address.host, address.port)
+        except TimeoutError as error:
+            raise Lost(f"no connection to {address} within {self.connect_timeout:g} s", sent=False) from error
+        except OSError as error:
+            raise Lost(f"no connection to {address}: {error}", sent=False) from error
+        return connection

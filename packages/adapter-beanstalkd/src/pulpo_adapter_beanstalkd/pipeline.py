@@ -1,0 +1,194 @@
+"""greenstalk, pipelined: saying and listening are taken apart, and no byte of the protocol is ours.
+
+Theory of operation. A `greenstalk.Client` does exactly two things with the socket it is given: one
+`sendall` for each command, then reads of one reply from `makefile("rb")`. Both are public methods
+of a socket, so what we give it is a socket on paper, which has no file descriptor at all:
+
+1. *Saying.* The client's method is called; `sendall` notes the bytes and leaves the call by an
+   exception. The notes of many commands go out in one system call.
+2. *Listening.* When bytes have come in, the same method is called again. `sendall` only checks
+   that these very bytes were said, and greenstalk parses its reply, errors included, from what has
+   come in. A reply that is not complete yet leaves the call by another exception and is read again later.
+
+Replies come in the order of commands, so a queue of what was said is all the state there is. An
+answer that fits no command is `Rubbish`, and nothing that comes after it can be trusted.
+
+Nothing here does I/O, waits, or knows the time: `connection` does.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+import greenstalk
+
+#: What is said to beanstalkd: a call of one method of greenstalk's client.
+Command = Callable[["greenstalk.Client[bytes]"], Any]
+
+#: A reply's line is a word and at most two numbers, or a tube's name of 200 bytes.
+LINE_LIMIT: Final = 1_024
+
+#: The largest body that any beanstalkd can be configured to take, and its line end.
+CHUNK_LIMIT: Final = 2**30 + 2
+
+_CRLF: Final = b"\r\n"
+
+
+class Rubbish(Exception):
+    """What came in is not an answer to what was said."""
+
+
+class _Noted(Exception):
+    """Leaves greenstalk's call once the command is noted."""
+
+
+class _Incomplete(Exception):
+    """Leaves greenstalk's call when its reply is not there in full."""
+
+
+class _Paper(socket.socket):
+    """What greenstalk takes for a connected socket, and for the file it reads from.
+
+    The exceptions are made anew each time: one shared instance would collect tracebacks for ever.
+    """
+
+    def __init__(self) -> None:  # the parent's would open a file descriptor, which nobody here needs
+        self.expected: bytes | None = None
+        self.noted = b""
+        self.data = b""
+        self.position = 0
+        self.needed = 0
+
+    def getpeername(self) -> str:
+        return "paper"
+
+    def makefile(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def sendall(self, data: Any, _flags: int = 0) -> None:
+        if self.expected is None:
+            self.noted = data
+            raise _Noted
+        if data != self.expected:
+            raise Rubbish("a command was repeated in other words")
+
+    def readline(self) -> bytes:
+        end = self.data.find(_CRLF, self.position) + 2
+        length = (end if end > 1 else len(self.data)) - self.position
+        if length > LINE_LIMIT:
+            raise Rubbish(f"a line of {length} bytes or more; expected at most {LINE_LIMIT}")
+        if end == 1:
+            self.needed = 0
+            raise _Incomplete
+        line = self.data[self.position : end]
+        self.position = end
+        return line
+
+    def read(self, size: int) -> bytes:
+        if not len(_CRLF) <= size <= CHUNK_LIMIT:
+            raise Rubbish(f"a body of {size - 2} bytes; expected 0 to {CHUNK_LIMIT - 2}")
+        end = self.position + size
+        if end > len(self.data):
+            self.needed = end
+            raise _Incomplete
+        chunk = self.data[self.position : end]
+        if not chunk.endswith(_CRLF):
+            raise Rubbish("a body without its line end")
+        self.position = end
+        return chunk
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@attrs.define(slots=True, eq=False)
+class Exchange:
+    """Some commands, and their answers once they are in.
+
+    Attributes:
+        answers: one for each command, in order: what greenstalk's method returned, or the error it raised.
+        missing: how many are not there yet.
+    """
+
+    missing: int
+    answers: list[Any] = attrs.field(factory=list)
+
+
+class Pipeline:
+    """What was said on one connection and is not answered yet."""
+
+    def __init__(self) -> None:
+        self._paper = _Paper()
+        self._client: greenstalk.Client[bytes] = greenstalk.Client(self._paper, encoding=None)
+        self._said: deque[tuple[bytes, Command, Exchange]] = deque()
+        self._pieces: list[bytes] = []  # what came in and is not read yet
+        self._heard = 0  # its length
+
+    def __len__(self) -> int:
+        """How many commands are not answered yet."""
+        return len(self._said)
+
+    def say(self, commands: Sequence[Command]) -> tuple[bytes, Exchange]:
+        """The bytes that say *commands*, to be sent before those of any later call; and what will hold the answers."""
+        paper, exchange = self._paper, Exchange(len(commands))
+        paper.expected = None
+        said = []
+        for command in commands:
+            try:
+                command(self._client)
+            except _Noted:
+                said.append((paper.noted, command, exchange))
+        if len(said) != len(commands):
+            raise AssertionError("a command said nothing")
+        self._said.extend(said)
+        return b"".join([noted for noted, _, _ in said]), exchange
+
+    def hear(self, data: bytes) -> list[Exchange]:
+        """Take in what came from beanstalkd; the exchanges that are complete by now.
+
+        Raises:
+            Rubbish: it is no answer to what was said. Nothing may be said or heard any more.
+        """
+        paper, pieces = self._paper, self._pieces
+        pieces.append(data)
+        self._heard += len(data)
+        if self._heard < paper.needed:  # a large body, piece by piece: joined once
+            return []
+        paper.data, paper.position = b"".join(pieces), 0
+        complete = self._read_answers()
+        rest = paper.data[paper.position :]
+        pieces[:] = [rest] if rest else []
+        self._heard = len(rest)
+        if rest and not self._said:
+            raise Rubbish("an answer to nothing")
+        return complete
+
+    def _read_answers(self) -> list[Exchange]:
+        paper, said = self._paper, self._said
+        complete: list[Exchange] = []
+        while said and paper.position < len(paper.data):
+            start = paper.position
+            paper.expected, command, exchange = said[0]
+            try:
+                answer = command(self._client)
+            except _Incomplete:
+                paper.needed = max(paper.needed - start, 0)
+                paper.position = start
+                return complete
+            except greenstalk.BeanstalkdError as error:
+                answer = error
+            except Rubbish:
+                raise
+            except Exception as error:  # greenstalk asserts, unpacks and converts what it reads
+                raise Rubbish(f"no reply to its command: {type(error).__name__}") from error
+            said.popleft()
+            paper.needed = 0
+            exchange.answers.append(answer)
+            exchange.missing -= 1
+            if not exchange.missing:
+                complete.append(exchange)
+        return complete

@@ -1,0 +1,81 @@
+"""Receiving, settling and extending: one face over `Reception`, `Settlement` and the `Keeper`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from pulpo_core import AdapterError, Capabilities, Clock, Delivery, Settling
+
+from .attempts import Freshness
+from .connection import Dialer
+from .keeper import Keeper
+from .lanes import Lanes
+from .reception import Reception
+from .records import Records
+from .settlement import Settlement
+
+
+class BeanstalkdProvider:
+    """See `Provider`."""
+
+    def __init__(
+        self,
+        *,
+        tube: str,
+        ttr: int,
+        most_lanes: int,
+        freshness: Freshness,
+        dialer: Dialer,
+        clock: Clock,
+        records: Records,
+        capabilities: Callable[[], Capabilities],
+    ) -> None:
+        self._capabilities = capabilities
+        self._lanes = Lanes()
+        self._keeper = Keeper(ttr=ttr, clock=clock, lanes=self._lanes)
+        self._reception = Reception(
+            tube=tube,
+            ttr=ttr,
+            most_lanes=most_lanes,
+            freshness=freshness,
+            dialer=dialer,
+            clock=clock,
+            lanes=self._lanes,
+            records=records,
+            keeper=self._keeper,
+        )
+        self._settlement = Settlement(ttr=ttr, clock=clock, records=records)
+        self._closed = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this tube promises."""
+        return self._capabilities()
+
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
+        """See `Provider.receive`."""
+        if self._closed:
+            raise AdapterError("the queue is closed")
+        return await self._reception.receive(limit, min(wait, self.capabilities.max_wait))
+
+    def interrupt(self) -> None:
+        """See `Provider.interrupt`."""
+        self._reception.interrupt()
+
+    async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
+        """See `Provider.settle`."""
+        return await self._settlement.settle(batch)
+
+    async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
+        """See `Provider.extend`."""
+        return await self._settlement.extend(batch)
+
+    async def close(self) -> None:
+        """Close every connection: what is in hand goes back at once."""
+        self._closed = True
+        self._keeper.close()
+        async with asyncio.TaskGroup() as closing:
+            for lane in self._lanes:
+                closing.create_task(lane.connection.close())

@@ -1,0 +1,238 @@
+"""Why jobs were buried: beanstalkd has no room for a reason, so it lies in a job of its own beside them.
+
+For each burial a small JSON record is put into the tube ``<tube>.buried``, before the job itself is
+buried, and nothing is ever reserved from there for longer than it takes to read. A record tells
+
+* `Inspector.buried` the reason, the error, the attempts and the time;
+* a consumer that gets a kicked job how much of its counters belongs to the time before.
+
+A record belongs to a job by its id and a hash of its body. One that no longer belongs to any job is
+removed by whoever lists; losing a record never touches the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from operator import methodcaller
+from typing import Any, Final
+
+import attrs
+import greenstalk
+
+from pulpo_core import AdapterError, Clock, Jitter
+
+from .attempts import Baseline
+from .connection import Connection, Dialer, Lost
+from .errors import Doing, checked, error_of
+from .link import Link
+
+#: Time to run of a record: no reading takes longer.
+RECORD_TTR: Final = 120
+
+#: Reserves that are on the way at once while records are read.
+READ_BATCH: Final = 500
+
+#: Records are read again when somebody else is reading them, so often, with growing pauses in seconds.
+READ_TRIES: Final = 6
+READ_PAUSE: Final = 0.05
+
+#: All the same, so that records come in the order of burials.
+RECORD_PRIORITY: Final = greenstalk.DEFAULT_PRIORITY
+
+#: Longer texts are cut, so that a record fits into any sensible job size.
+ERROR_LIMIT: Final = 2_000
+
+_log = logging.getLogger(__name__)
+
+RESERVE_NOW: Final = methodcaller("reserve", 0)
+
+
+def fingerprint(body: bytes) -> str:
+    """Tells jobs with the same id apart."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+@attrs.frozen(kw_only=True)
+class Burial:
+    """The record of one burial.
+
+    Attributes:
+        job: the id of the buried job.
+        body: the `fingerprint` of its body.
+        attempts: as its last delivery counted them.
+        reserves, lost, kicks: its counters in all.
+    """
+
+    job: int
+    body: str
+    reason: str
+    error: str
+    attempts: int
+    reserves: int
+    lost: int
+    kicks: int
+    at: datetime
+
+    @property
+    def baseline(self) -> Baseline:
+        """What does not count any more after a kick."""
+        return Baseline(self.reserves, self.lost, self.kicks)
+
+
+def encode(burial: Burial) -> bytes:
+    """The body of the job that holds *burial*."""
+    fields = attrs.asdict(burial) | {"at": burial.at.isoformat(), "error": burial.error[:ERROR_LIMIT], "pulpo": 1}
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def decode(body: bytes) -> Burial | None:
+    """The burial in *body*; `None` when it is something else, which is nobody's business here."""
+    try:
+        fields: Mapping[str, Any] = json.loads(body)
+        if fields["pulpo"] != 1:
+            return None
+        return Burial(
+            **{
+                name: fields[name]
+                for name in ("job", "body", "reason", "error", "attempts", "reserves", "lost", "kicks")
+            },
+            at=datetime.fromisoformat(fields["at"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@attrs.frozen
+class Kept:
+    """A record and the id of the job that holds it."""
+
+    id: int
+    burial: Burial
+
+
+@attrs.define(eq=False)
+class Reading:
+    """All records, held while they are looked through.
+
+    Attributes:
+        burials: by the ids of the jobs that hold the records, oldest first.
+        partial: some could not be read, because others held them.
+    """
+
+    _connection: Connection
+    burials: dict[int, Burial] = attrs.field(factory=dict)
+    partial: bool = False
+
+    async def remove(self, record_ids: Iterable[int]) -> None:
+        """Remove records. One that cannot be removed is left for the next reader."""
+        await self._connection.tell([methodcaller("delete", record_id) for record_id in record_ids])
+
+    def release(self) -> None:
+        """Let others read."""
+        self._connection.end("the records are read")
+
+
+class Records:
+    """The records of one tube."""
+
+    def __init__(self, dialer: Dialer, *, tube: str, clock: Clock, jitter: Jitter) -> None:
+        self._dialer = dialer
+        self._tube = tube
+        self._clock = clock
+        self._jitter = jitter
+        self._link = Link(dialer, use=tube)
+        self._known: dict[int, Kept] = {}
+        self._stored_when_known = -1
+
+    async def put(self, burials: Sequence[Burial]) -> list[AdapterError | None]:
+        """Store *burials*; what went wrong with each."""
+        answers = await self._link.tell(
+            [methodcaller("put", encode(burial), RECORD_PRIORITY, 0, RECORD_TTR) for burial in burials]
+        )
+        return [error_of(answer, Doing.PUBLISH) for answer in answers]
+
+    async def forget(self, record_ids: Sequence[int]) -> None:
+        """Remove records that have served. One that cannot be removed is left for the next reader."""
+        await self._link.tell([methodcaller("delete", record_id) for record_id in record_ids])
+
+    async def find(self, job: int, body: bytes) -> Kept | None:
+        """The last record of a job; `None` when there is none, or none can be read.
+
+        All records are read when one was put since they were read last, and remembered.
+        """
+        (stats,) = await self._link.tell([methodcaller("stats_tube", self._tube)])
+        stored = stats["total-jobs"] if isinstance(stats, dict) else -1
+        if stored != self._stored_when_known:
+            await self._learn()
+            self._stored_when_known = stored
+        found = self._known.get(job)
+        return found if found and found.burial.body == fingerprint(body) else None
+
+    async def _learn(self) -> None:
+        try:
+            async with self.reading() as reading:
+                self._known = {burial.job: Kept(record_id, burial) for record_id, burial in reading.burials.items()}
+        except AdapterError as error:
+            _log.warning("cannot tell how often kicked jobs were tried before: %s", error)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reading]:
+        """All records; nobody else can read them inside the context.
+
+        Raises:
+            Unavailable: they cannot be read.
+        """
+        reading = await self._read()
+        for tries in range(READ_TRIES):
+            if not reading.partial:
+                break
+            reading.release()
+            await self._clock.sleep(READ_PAUSE * (tries + 2 * self._jitter.random()))
+            reading = await self._read()
+        try:
+            yield reading
+        finally:
+            reading.release()
+
+    async def _read(self) -> Reading:
+        reading = Reading(await self._connect())
+        try:
+            return await self._read_into(reading)
+        except BaseException:
+            reading.release()
+            raise
+
+    async def _connect(self) -> Connection:
+        try:
+            return await self._dialer.dial(watch=self._tube)
+        except Lost as lost:
+            raise error_of(lost, Doing.LOOK) or lost from lost
+
+    async def _read_into(self, reading: Reading) -> Reading:
+        connection, held = reading._connection, 0
+        while True:
+            (stats,) = checked(await connection.tell([methodcaller("stats_tube", self._tube)]), Doing.LOOK)
+            ready = stats["current-jobs-ready"]
+            if not ready:
+                reading.partial = stats["current-jobs-reserved"] > held
+                return reading
+            answers = await connection.tell([RESERVE_NOW] * min(ready, READ_BATCH))
+            jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
+            held += len(jobs)
+            for job in jobs:
+                burial = decode(job.body)
+                if burial is not None:
+                    reading.burials[job.id] = burial
+            if not jobs:
+                checked([answer for answer in answers if not isinstance(answer, greenstalk.TimedOutError)], Doing.LOOK)
+                reading.partial = True  # somebody else was quicker, or the tube is paused
+                return reading
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
