@@ -11,18 +11,16 @@ class Buffer:
     """Waiting deliveries of a queue without groups."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Held] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        #: What waits, in its order; to be looked at only.
+        self.waiting: deque[Held] = deque()
 
     def put(self, held: Held) -> None:
         """Let *held* wait."""
-        self._waiting.append(held)
+        self.waiting.append(held)
 
     def take(self) -> Held | None:
         """The next that may run now; `None` when none may."""
-        return self._waiting.popleft() if self._waiting else None
+        return self.waiting.popleft() if self.waiting else None
 
     def settled(self, held: Held, *, done: bool) -> list[Held]:
         """Note that *held* is settled; those that must be given back because it is not *done*."""
@@ -31,8 +29,8 @@ class Buffer:
 
     def drain(self) -> list[Held]:
         """Everything that waits, taken out."""
-        waiting = list(self._waiting)
-        self._waiting.clear()
+        waiting = list(self.waiting)
+        self.waiting.clear()
         return waiting
 
 
@@ -48,10 +46,10 @@ class GroupBuffer(Buffer):
         self._busy: set[str] = set()
 
     def take(self) -> Held | None:
-        for index, held in enumerate(self._waiting):
+        for index, held in enumerate(self.waiting):
             group = held.delivery.envelope.group
             if group is None or group not in self._busy:
-                del self._waiting[index]
+                del self.waiting[index]
                 if group is not None:
                     self._busy.add(group)
                 return held
@@ -64,6 +62,6 @@ class GroupBuffer(Buffer):
         self._busy.discard(group)
         if done:
             return []
-        siblings = [each for each in self._waiting if each.delivery.envelope.group == group]
-        self._waiting = deque(each for each in self._waiting if each.delivery.envelope.group != group)
+        siblings = [each for each in self.waiting if each.delivery.envelope.group == group]
+        self.waiting = deque(each for each in self.waiting if each.delivery.envelope.group != group)
         return siblings

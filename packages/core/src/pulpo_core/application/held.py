@@ -7,10 +7,11 @@ from enum import Enum, auto
 
 import attrs
 
-from pulpo_core.domain.decision import Decision
+from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery, Envelope
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.outcome import Outcome
+from pulpo_core.ports.adapter import Settling
 
 
 class Stage(Enum):
@@ -36,6 +37,8 @@ class Held:
         decision: once its handling has ended.
         follow_ups: envelopes to publish in the transaction of its acknowledgement.
         extending: an extension of its lease is on its way, so nothing may be settled meanwhile.
+        tally: the column of the ledger that waits for it, once its settlement is confirmed.
+        settling: what the queue is asked to do with it.
         settle_attempts: how often settling it has been tried.
     """
 
@@ -49,6 +52,8 @@ class Held:
     decision: Decision | None = None
     follow_ups: tuple[Envelope, ...] = ()
     extending: bool = False
+    tally: Tally = Tally.LEASE_LOST
+    settling: Settling | None = None
     settle_attempts: int = 0
 
     def interrupt(self, cause: Outcome) -> None:

@@ -125,16 +125,20 @@ class Pipeline:
 
     async def _outcome(self, held: Held) -> Outcome:
         delivery = held.delivery
-        refused = self._refusal(delivery, delivery.envelope.expiration)
-        if refused is not None:
-            return refused
+        envelope = delivery.envelope
+        if delivery.attempt > 1 or envelope.expiration is not None:  # nothing else can be refused, and asking costs
+            refused = self._refusal(delivery, envelope.expiration)
+            if refused is not None:
+                return refused
         try:
-            answer: Any = self.route.translator.translate(delivery.envelope)
+            answer: Any = self.route.translator.translate(envelope)
             if type(answer) is not Message:
                 answer = _as_message(await finish(answer))
         except Exception as error:  # noqa: BLE001 - a translator is user code
-            return await self._ask(Untranslatable(error), error, delivery.envelope)
-        message = held.message = self._as_received(answer, delivery)
+            return await self._ask(Untranslatable(error), error, envelope)
+        message = held.message = answer.received(
+            id=delivery.id, uid=envelope.uid or f"{self.scheme}:{delivery.id}", attempts=delivery.attempt - 1
+        )
         if message.expiration is not None:
             refused = self._refusal(delivery, _moment_of(message.expiration))
             if refused is not None:
@@ -152,13 +156,6 @@ class Pipeline:
             slack=self.capabilities.attempt_slack,
             now=self.clock.now(),
             expiration=expiration,
-        )
-
-    def _as_received(self, message: Message, delivery: Delivery) -> Message:
-        return message.received(
-            id=delivery.id,
-            uid=delivery.envelope.uid or f"{self.scheme}:{delivery.id}",
-            attempts=delivery.attempt - 1,
         )
 
     # ------------------------------------------------------------------------------------------------------- handle

@@ -105,6 +105,7 @@ class Pump:
             jitter=self.jitter,
             emit=self.emit,
             on_settled=self._on_settled,
+            on_flushed=self._free,
         )
 
     # --------------------------------------------------------------------------------------------------- life of it
@@ -148,7 +149,7 @@ class Pump:
 
     async def _wind_down(self) -> None:
         """Wait until no handler runs, then let the slots go."""
-        while self._running or len(self._buffer):
+        while self._running or self._buffer.waiting:
             self._nothing.clear()
             await self._nothing.wait()
         self._stopping.set()
@@ -212,7 +213,7 @@ class Pump:
         return False
 
     def _room_for(self) -> int:
-        in_slots = self._running + len(self._buffer)
+        in_slots = self._running + len(self._buffer.waiting)
         free = self.concurrency + self.prefetch - in_slots
         bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, self.concurrency)
         return int(min(free, bound - len(self.in_hand), self.gate.free))
@@ -265,7 +266,7 @@ class Pump:
     def _rouse(self, slots: asyncio.TaskGroup) -> None:
         """Wake an idle slot, which wakes the next, or open another."""
         self._idle.wake_one()
-        wanted = min(len(self._buffer) + self._running, self.concurrency)
+        wanted = min(len(self._buffer.waiting) + self._running, self.concurrency)
         while self._slots < wanted:
             self._slots += 1
             slots.create_task(self._slot())
@@ -281,7 +282,7 @@ class Pump:
                     return
                 await self._idle.wait()
                 continue
-            if len(self._buffer):
+            if self._buffer.waiting:
                 self._idle.wake_one()
             self._running += 1
             try:
@@ -328,6 +329,7 @@ class Pump:
         if decision.settlement is None:
             held.stage = Stage.DONE
             self._on_settled(held, decision.tally)
+            self._free()
         else:
             self._settler.add(held)
 
@@ -346,7 +348,6 @@ class Pump:
             self._go_on_with_group(held, column)
         if self.watched:
             self._tell(held, column)
-        self._free()
 
     def _go_on_with_group(self, held: Held, column: Tally) -> None:
         for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):

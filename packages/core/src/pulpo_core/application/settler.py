@@ -13,7 +13,6 @@ import attrs
 from pulpo_core.domain.backoff import Backoff
 from pulpo_core.domain.decision import Tally
 from pulpo_core.domain.errors import AdapterError, LeaseLost
-from pulpo_core.domain.settlement import Ack, Settlement
 from pulpo_core.ports.adapter import Provider, Settling
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, LeaseGone, SettleFailed
@@ -38,6 +37,7 @@ class Settler:
 
     Attributes:
         on_settled: told where each delivery ends up in the ledger, exactly once for each.
+        on_flushed: told after each batch of those.
     """
 
     route: str
@@ -46,6 +46,7 @@ class Settler:
     jitter: Jitter
     emit: Callable[[Event], None]
     on_settled: Callable[[Held, Tally], None]
+    on_flushed: Callable[[], None]
     _pending: deque[Held] = attrs.field(init=False, factory=deque)
     _idle: Idlers = attrs.field(init=False, factory=Idlers)
     _unsettled: int = attrs.field(init=False, default=0)
@@ -58,7 +59,11 @@ class Settler:
         return self._unsettled
 
     def add(self, held: Held) -> None:
-        """Take over *held*, whose decision is made; never blocks."""
+        """Take over *held*, which is to be settled as its decision says; never blocks."""
+        if held.decision is None or held.decision.settlement is None:
+            raise AssertionError("only what is decided and to be settled comes here")
+        held.tally = held.decision.tally
+        held.settling = Settling(held.delivery, held.decision.settlement, held.follow_ups)
         self._unsettled += 1
         self._pending.append(held)
         self._idle.wake_one()
@@ -98,32 +103,34 @@ class Settler:
 
     async def _flush(self, batch: list[Held]) -> None:
         now = self.clock.monotonic()
-        ours = [held for held in batch if not self._is_lost(held, now)]
-        if not ours:
-            return
-        for held in ours:
-            held.stage = SETTLING
-            held.settle_attempts += 1
+        ours = []
+        for held in batch:
+            if not self._is_lost(held, now):
+                held.stage = SETTLING
+                held.settle_attempts += 1
+                ours.append(held)
         for held, error in zip(ours, await self._settle(ours), strict=True):
             if error is None:
-                self._end(held, _tally(held))
+                self._end(held, held.tally)
             else:
                 self._failed(held, error)
+        self.on_flushed()
 
     def _is_lost(self, held: Held, now: float) -> bool:
         """Whether its lease ended while it waited here: then nothing may be sent for it any more."""
         lease = held.delivery.lease
         if not lease.lost and now < lease.deadline:
             return False
-        if _tally(held) is Tally.ACKED and self.provider.capabilities.late_ack:
+        if held.tally is Tally.ACKED and self.provider.capabilities.late_ack:
             return False
         self._lose(held)
         return True
 
     async def _settle(self, batch: list[Held]) -> Sequence[AdapterError | None]:
-        settlings = [Settling(held.delivery, _settlement(held), held.follow_ups) for held in batch]
+        if not batch:
+            return ()
         try:
-            return await self.provider.settle(settlings)
+            return await self.provider.settle([held.settling for held in batch if held.settling])
         except AdapterError as error:
             return [error] * len(batch)
 
@@ -145,7 +152,7 @@ class Settler:
         """Repeating an `Ack` does no harm; anything else in doubt may have been done, and is left alone."""
         if held.delivery.lease.lost or self.clock.monotonic() >= held.delivery.lease.deadline:
             return False
-        return isinstance(_settlement(held), Ack) if error.in_doubt else error.temporary
+        return held.tally is Tally.ACKED if error.in_doubt else error.temporary
 
     async def _later(self, held: Held) -> None:
         await self.clock.sleep(_BACKOFF.delay(held.settle_attempts, self.jitter.random()).total_seconds())
@@ -164,14 +171,3 @@ class Settler:
         if not self._unsettled:
             self._all_settled.set()
         self.on_settled(held, column)
-
-
-def _settlement(held: Held) -> Settlement:
-    decision = held.decision
-    if decision is None or decision.settlement is None:
-        raise AssertionError("only what is decided and to be settled comes here")
-    return decision.settlement
-
-
-def _tally(held: Held) -> Tally:
-    return held.decision.tally if held.decision else Tally.LEASE_LOST

@@ -20,7 +20,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_scan = json.JSONDecoder(parse_constant=_refuse_constant).scan_once
+_WHITESPACE = " \t\n\r"
 
 
 def loads(data: bytes) -> Any:
@@ -30,15 +31,21 @@ def loads(data: bytes) -> Any:
         TranslationError: it is not strict JSON in UTF-8; the text says where, and never quotes it.
     """
     try:
-        return _decode(data.decode())
+        text = data.decode().strip(_WHITESPACE)
+        document, end = _scan(text, 0)
     except UnicodeDecodeError as error:
         raise TranslationError(f"not UTF-8: byte {error.start} of {len(data)}") from None
     except json.JSONDecodeError as error:
         raise TranslationError(f"not JSON: {error.msg} at byte {error.pos} of {len(data)}") from None
+    except StopIteration as stop:
+        raise TranslationError(f"not JSON: expected a value at byte {stop.value} of {len(data)}") from None
     except RecursionError:
         raise TranslationError("not acceptable JSON: nested too deeply") from None
     except ValueError as error:  # NaN and its like, and numbers of thousands of digits
         raise TranslationError(f"not acceptable JSON: {str(error)[:80]}") from None
+    if end != len(text):
+        raise TranslationError(f"not JSON: something follows the document at byte {end} of {len(data)}")
+    return document
 
 
 def dumps(document: Mapping[str, Any]) -> bytes:
