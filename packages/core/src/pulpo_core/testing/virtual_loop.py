@@ -75,8 +75,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
-        # asyncio runs what is due before now + resolution; late in a long run a nanosecond is too little to add to now.
-        self._clock_resolution = 2 * math.ulp(self._last_moment)
 
     def time(self) -> float:
         """Virtual seconds since some moment in the past."""
@@ -99,6 +97,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if seconds is None:
             raise Stuck(f"nothing is ready and no timer is set; waiting for ever:{_waiting_tasks(self)}")
         self._moment += seconds
+        # asyncio runs what is due before now + resolution; late in a long run a nanosecond is too little to add to now.
+        self._clock_resolution = 2 * math.ulp(self._moment)
         if self._moment > self._last_moment:
             raise Stuck(f"{self.elapsed()} of virtual time have passed; still running:{_waiting_tasks(self)}")
 
