@@ -89,9 +89,9 @@ class BoundHandler:
         Raises:
             TranslationError: the body does not fit a parameter; the text names the field.
         """
+        if len(self.positional) == 1 and not self.keywords:  # by far the most usual form
+            return functools.partial(self.target, self.positional[0](message, delivery))
         args = [getter(message, delivery) for getter in self.positional]
-        if not self.keywords:
-            return functools.partial(self.target, *args)
         return functools.partial(self.target, *args, **{name: get(message, delivery) for name, get in self.keywords})
 
 

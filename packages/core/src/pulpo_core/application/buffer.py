@@ -46,6 +46,8 @@ class GroupBuffer(Buffer):
         self._busy: set[str] = set()
 
     def take(self) -> Held | None:
+        if self.waiting and self.waiting[0].delivery.envelope.group is None:
+            return self.waiting.popleft()
         for index, held in enumerate(self.waiting):
             group = held.delivery.envelope.group
             if group is None or group not in self._busy:

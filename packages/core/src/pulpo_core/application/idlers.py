@@ -16,10 +16,13 @@ class Idlers:
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._on_the_way = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def wait(self) -> None:
         """Wait to be woken."""
-        future = asyncio.get_running_loop().create_future()
+        if self._loop is None:  # asked once: finding the running loop costs a system call on Python 3.11
+            self._loop = asyncio.get_running_loop()
+        future = self._loop.create_future()
         self._waiting.append(future)
         try:
             await future

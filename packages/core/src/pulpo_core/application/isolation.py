@@ -9,34 +9,31 @@ started with.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Generator
+from types import coroutine as awaitable_generator
+from typing import Any, cast
 
 
-class InContext:
-    """Awaiting this runs *coroutine*, every step of it inside *context*."""
+def in_context(work: Coroutine[Any, Any, Any], context: contextvars.Context) -> Awaitable[Any]:
+    """Awaiting this runs *work*, every step of it inside *context*."""
+    return cast("Awaitable[Any]", _steps(work, context.run))  # the decorator makes generators awaitable
 
-    __slots__ = ("_context", "_coroutine")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
-        self._coroutine = coroutine
-        self._context = context
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        run, coroutine = self._context.run, self._coroutine
-        step: Any = coroutine.send
-        argument: Any = None
-        while True:
-            try:
-                yielded = run(step, argument)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                argument = yield yielded
-                step = coroutine.send
-            except GeneratorExit:
-                run(coroutine.close)
-                raise
-            except BaseException as error:  # noqa: BLE001 - it belongs to the handler, cancellation above all
-                argument = error
-                step = coroutine.throw
+@awaitable_generator
+def _steps(work: Coroutine[Any, Any, Any], run: Any) -> Generator[Any, Any, Any]:
+    step: Any = work.send
+    argument: Any = None
+    while True:
+        try:
+            yielded = run(step, argument)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            argument = yield yielded
+            step = work.send
+        except GeneratorExit:
+            run(work.close)
+            raise
+        except BaseException as error:  # noqa: BLE001 - it belongs to the handler, cancellation above all
+            argument = error
+            step = work.throw

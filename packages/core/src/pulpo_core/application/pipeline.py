@@ -42,7 +42,7 @@ from pulpo_core.ports.observer import Alarm, Event, Started
 
 from .binding import BoundHandler, finish
 from .held import Held, Stage
-from .isolation import InContext
+from .isolation import in_context
 from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcome_of_result
 from .route import Route
 from .threads import Threads
@@ -189,8 +189,8 @@ class Pipeline:
                 message, held.delivery
             )
         else:
-            work = _prepare(handler, message, held.delivery)()
-        return InContext(work, self._context.copy())  # type: ignore[arg-type] # every coroutine function makes a coroutine
+            work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
+        return in_context(work, self._context.copy())
 
     async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
         call = _prepare(handler, message, delivery)
@@ -271,7 +271,7 @@ def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Cal
         raise _Unfit from error
 
 
-def _chain(middleware: Any, innermost: Next) -> Next:
+def _chain(middleware: Any, innermost: Next) -> Any:
     call = innermost
     for wrap in reversed(middleware):
         call = _wrapped(wrap, call)

@@ -88,15 +88,16 @@ class Pump:
     _slots: int = attrs.field(init=False, default=0)
     _running: int = attrs.field(init=False, default=0)
     _idle: Idlers = attrs.field(init=False, factory=Idlers)
-    _room: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _room: Idlers = attrs.field(init=False, factory=Idlers)
     _anything: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
-    _nothing: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _nothing: Idlers = attrs.field(init=False, factory=Idlers)
     _stopping: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
-    _receiving: asyncio.Timeout | None = attrs.field(init=False, default=None)
+    _receiver: asyncio.Task[None] | None = attrs.field(init=False, default=None)
+    _failure: PulpoError | None = attrs.field(init=False, default=None)
     _cut: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.gate.when_free(self._room.set)
+        self.gate.when_free(self._room.wake_one)
         self._buffer = GroupBuffer() if self.capabilities.groups else Buffer()
         self._settler = Settler(
             route=self.name,
@@ -116,33 +117,30 @@ class Pump:
         Raises:
             PulpoError: the queue is gone for good. What was in hand is settled as far as it could be.
         """
-        failure: PulpoError | None = None
         async with asyncio.TaskGroup() as helpers:
             tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
             async with asyncio.TaskGroup() as slots:
-                try:
-                    await self._receive_until_stopped(slots)
-                except PulpoError as error:
-                    failure = error
+                self._receiver = slots.create_task(self._receive_until_stopped(slots))
+                await asyncio.wait([self._receiver])
                 await self._wind_down()
             await self._flush()
             for task in tasks:
                 task.cancel()
-        if failure is not None:
-            raise failure
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Receive no more; what runs goes on, what waits for a slot is given back."""
         self._stopping.set()
         self.provider.interrupt()
-        self._room.set()
         self._release_waiting()
+        self._free()
 
     def cut(self) -> None:
         """The grace is over: cancel what still runs."""
         self.stop()
-        if not self._cut and self._receiving is not None:
-            self._receiving.reschedule(asyncio.get_running_loop().time() + LAST_RECEIVE)
+        if not self._cut and self._receiver is not None:
+            asyncio.get_running_loop().call_later(LAST_RECEIVE, self._receiver.cancel)
         self._cut = True
         for held in list(self.in_hand):
             held.interrupt(Cancelled())
@@ -150,7 +148,6 @@ class Pump:
     async def _wind_down(self) -> None:
         """Wait until no handler runs, then let the slots go."""
         while self._running or self._buffer.waiting:
-            self._nothing.clear()
             await self._nothing.wait()
         self._stopping.set()
         self._idle.wake_all()
@@ -162,6 +159,13 @@ class Pump:
     # ------------------------------------------------------------------------------------------------------ receiving
 
     async def _receive_until_stopped(self, slots: asyncio.TaskGroup) -> None:
+        try:
+            await self._receive_on_and_on(slots)
+        except PulpoError as error:
+            self._failure = error
+
+    async def _receive_on_and_on(self, slots: asyncio.TaskGroup) -> None:
+        wait = timedelta() if self.until.polls else self.wait
         empty_polls = failures = 0
         while await self._has_room():
             wanted = await self.quota.claim(self._room_for())
@@ -171,7 +175,7 @@ class Pump:
             try:
                 if self._stopping.is_set():
                     return
-                deliveries = await self._receive(wanted)
+                deliveries = await self.provider.receive(wanted, wait)
                 received = len(deliveries)
             except AdapterError as error:
                 if not error.temporary:
@@ -187,28 +191,11 @@ class Pump:
             if self.until.once or await self._nothing_more(empty_polls):
                 return
 
-    async def _receive(self, wanted: int) -> Sequence[Delivery]:
-        """One receive. When the grace is over and it still has not returned, it is given up."""
-        wait = timedelta() if self.until.polls else self.wait
-        scope = self._receiving = asyncio.timeout(None)
-        try:
-            async with scope:
-                deliveries = await self.provider.receive(wanted, wait)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            return ()
-        finally:
-            self._receiving = None
-        self.last_receive = self.clock.monotonic()
-        return deliveries
-
     async def _has_room(self) -> bool:
         """Wait until a delivery could be taken in; whether to go on at all."""
         while not self._stopping.is_set():
             if self._room_for() > 0:
                 return True
-            self._room.clear()
             await self._room.wait()
         return False
 
@@ -240,12 +227,11 @@ class Pump:
         if not self.in_hand:
             return False
         while self.in_hand and not self._stopping.is_set():
-            self._nothing.clear()
             await self._nothing.wait()
         return True
 
     def _take_in(self, deliveries: Sequence[Delivery], slots: asyncio.TaskGroup) -> None:
-        now = self.clock.monotonic()
+        now = self.last_receive = self.clock.monotonic()
         self.ledger.received += len(deliveries)
         for delivery in deliveries:
             held = Held(delivery, now)
@@ -294,8 +280,8 @@ class Pump:
 
     def _free(self) -> None:
         """A slot is free: there is room to receive, and perhaps nothing left to wait for."""
-        self._room.set()
-        self._nothing.set()
+        self._room.wake_one()
+        self._nothing.wake_one()
 
     async def _decision_on(self, held: Held, task: asyncio.Task[None]) -> Decision:
         if self.gate.unlimited:
@@ -344,7 +330,7 @@ class Pump:
         setattr(self.ledger, column, getattr(self.ledger, column) + 1)
         if not self.in_hand:
             self._anything.clear()
-        if self.capabilities.groups:
+        if held.delivery.envelope.group is not None:
             self._go_on_with_group(held, column)
         if self.watched:
             self._tell(held, column)

@@ -121,7 +121,7 @@ def _free_headers(header: dict[str, Any]) -> dict[str, Any]:
     return header
 
 
-@attrs.frozen(slots=True, hash=False, init=False)
+@attrs.frozen(slots=False, hash=False, init=False)  # a dictionary is made and copied faster than slots are
 class Message:
     """A job request.
 
@@ -195,11 +195,9 @@ class Message:
 
     def received(self, *, id: str, uid: str, attempts: int) -> Message:  # noqa: A002 - the domain's word
         """The same message as one delivery knows it: named by its queue, and with its attempts counted."""
-        header = self.header if "uid" in self.header else {**self.header, "uid": uid}
-        message = object.__new__(Message)
-        message.__attrs_init__(
-            self.request_type, self.body, self.priority, self.delay, self.expiration, attempts, header, id
-        )
+        message = self._copy(id=id, attempts=attempts)
+        if "uid" not in self.header:
+            message.__dict__["header"] = {**self.header, "uid": uid}
         return message
 
     def with_header(self, **headers: Any) -> Message:
@@ -208,23 +206,12 @@ class Message:
 
     def published(self, *, id: str) -> Message:  # noqa: A002 - the domain's word
         """The same message as its queue has named it."""
-        message = self._copy()
-        object.__setattr__(message, "id", id)  # nobody else has seen the copy yet
-        return message
+        return self._copy(id=id)
 
-    def _copy(self, *, header: Mapping[str, Any] | None = None, **times: datetime | None) -> Message:
+    def _copy(self, **changes: Any) -> Message:
         """A changed copy whose fields need no second look: they were checked when *self* was made."""
         message = object.__new__(Message)
-        message.__attrs_init__(
-            self.request_type,
-            self.body,
-            self.priority,
-            times.get("delay", self.delay),
-            times.get("expiration", self.expiration),
-            self.attempts,
-            self.header if header is None else header,
-            self.id,
-        )
+        message.__dict__.update(self.__dict__, **changes)
         return message
 
 
