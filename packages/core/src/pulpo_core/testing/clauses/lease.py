@@ -7,7 +7,7 @@ from pulpo_core.domain.settlement import Ack, Bury, Release, Retry
 from pulpo_core.testing.bench import Bench
 from pulpo_core.testing.clause import clause
 
-from .needs import LEASES_END, STRICT_FENCE
+from .needs import LATE_ACK, LEASES_END
 from .settling import all_settlements
 
 
@@ -199,11 +199,29 @@ async def an_ended_lease_wakes_receives(bench: Bench) -> None:
     assert received == [first.id], "the lease has ended, but the message has not come"
 
 
-@clause("C075", needs=[LEASES_END, STRICT_FENCE])
+@clause("C033", needs=[LEASES_END, LATE_ACK])
+async def a_late_ack_is_safe(bench: Bench) -> None:
+    """A late acknowledgement removes its own message, also from the hands of another, or nothing at all."""
+    await bench.publish(bench.envelope())
+    stale, other = await bench.take_one(), await bench.other()
+    await bench.pass_lease()
+    fresh = await bench.take_one(queue=other)
+    await bench.publish(bench.envelope(b"bystander"))
+
+    answer = await bench.settle(stale, Ack())
+
+    assert answer is None or isinstance(answer, LeaseLost), f"expected None or LeaseLost, not {answer!r}"
+    await bench.settle(fresh, Ack(), queue=other)
+    await bench.pass_lease()
+    assert [delivery.envelope.body for delivery in await bench.drain()] == [b"bystander"]
+
+
+@clause("C075", needs=[LEASES_END])
 async def a_stale_delivery_settles_nothing(bench: Bench) -> None:
     """Once another holder has the message, no settlement of the first is accepted, and the other's holds."""
     other = await bench.other()
-    for settlement in (Ack(), Retry(bench.delay), Bury("late"), Release()):
+    acks = [] if bench.caps.late_ack else [Ack()]
+    for settlement in (*acks, Retry(bench.delay), Bury("late"), Release()):
         await bench.publish(bench.envelope())
         stale = await bench.take_one()
         await bench.pass_lease()
