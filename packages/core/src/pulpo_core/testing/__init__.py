@@ -38,12 +38,13 @@ from .seeded_jitter import SeededJitter
 from .virtual_loop import START, LoopClock, Stuck, VirtualLoop, run_virtual, virtual_time
 
 if TYPE_CHECKING:
-    from .bench import Bench, Skipped, fresh_bench, run_clause
+    from .bench import Bench
     from .clause import Clause, Need, clause
     from .clauses import CLAUSES
     from .contract import AdapterContract
     from .harness import Harness
     from .real_clock import RealClock
+    from .trial import Skipped, fresh_bench, run_clause
 
 if find_spec("pytest"):
     import pytest
@@ -60,10 +61,10 @@ _LATE = {
     "Harness": "harness",
     "Need": "clause",
     "RealClock": "real_clock",
-    "Skipped": "bench",
+    "Skipped": "trial",
     "clause": "clause",
-    "fresh_bench": "bench",
-    "run_clause": "bench",
+    "fresh_bench": "trial",
+    "run_clause": "trial",
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 
@@ -19,7 +19,7 @@ from pulpo_core.domain.settlement import Ack, Retry, Settlement
 from pulpo_core.ports.adapter import Queue, Record, Settling
 from pulpo_core.ports.clock import Jitter
 
-from .clause import Clause
+from .background import Background, Begun, result_of, tried
 from .harness import Harness, MovableClock
 from .seeded_jitter import SeededJitter
 
@@ -33,14 +33,6 @@ _NUDGE = 0.05
 
 #: Real seconds for whatever works in threads, before a manual clock is moved on.
 _THREADS_TURN = 0.01
-
-
-#: An operation under way.
-Begun = asyncio.Task[tuple[T | None, Exception | None]]
-
-
-class Skipped(Exception):
-    """The clause does not concern this queue; the text says why."""
 
 
 @attrs.define(eq=False)
@@ -57,7 +49,7 @@ class Bench:
     clock: MovableClock
     queue: Queue
     _stack: AsyncExitStack
-    _background: _Background
+    _background: Background
     _numbers: count[int] = attrs.field(factory=lambda: count(1))
 
     @property
@@ -78,7 +70,7 @@ class Bench:
 
     async def elsewhere(self) -> Bench:
         """The same bench with another queue, fresh too."""
-        url = await self._stack.enter_async_context(_fresh_url(self.harness))
+        url = await self._stack.enter_async_context(self.harness.fresh_url())
         return attrs.evolve(self, url=url, queue=await self._stack.enter_async_context(self.opened(url)))
 
     def opened(self, url: str) -> AbstractAsyncContextManager[Queue]:
@@ -132,7 +124,7 @@ class Bench:
         end = self.clock.monotonic() + within
         while not await self._came(begun, within / 40):
             assert self.clock.monotonic() <= end, f"nothing came within {within:g} s"
-        return _result(begun)
+        return result_of(begun)
 
     async def call(self, operation: Coroutine[Any, Any, T]) -> T:
         """Await *operation*; a manual clock is nudged along in case the operation waits for it to move."""
@@ -141,14 +133,14 @@ class Bench:
         begun = self.begin(operation)
         while not (await asyncio.wait({begun}, timeout=_NUDGE))[0]:
             await self.clock.advance(0.001)
-        return _result(begun)
+        return result_of(begun)
 
     async def together(self, *operations: Coroutine[Any, Any, T]) -> list[T]:
         """Await all *operations* at once; their results in order."""
         begun = [self.begin(operation) for operation in operations]
         for each in begun:
             await self.finish(each, within=_PATIENCE)
-        return [_result(each) for each in begun]
+        return [result_of(each) for each in begun]
 
     async def _came(self, task: asyncio.Task[Any], step: float) -> bool:
         """Whether *task* is done, after a *step* of time if need be."""
@@ -299,7 +291,7 @@ class Bench:
 
     async def refuses(self, operation: Coroutine[Any, Any, Any], *errors: type[Exception]) -> Exception:
         """Assert that *operation* raises one of *errors*; the error."""
-        answer, error = await self.call(_tried(operation))
+        answer, error = await self.call(tried(operation))
         names = " or ".join(each.__name__ for each in errors)
         assert error is not None, f"expected {names}, but the answer was {answer!r}"
         assert isinstance(error, errors), f"expected {names}, not {error!r}"
@@ -308,87 +300,3 @@ class Bench:
     def purgeable(self) -> frozenset[State]:
         """The states that this queue can empty."""
         return frozenset(State(name) for name in self.caps.purge_states)
-
-
-async def _tried(operation: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
-    """The result of *operation* or its error, as values: a task group would wrap the error."""
-    try:
-        return await operation, None
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again where the result is asked for
-        return None, error
-
-
-def _result(begun: Begun[T]) -> T:
-    result, error = begun.result()
-    if error is not None:
-        raise error
-    return cast("T", result)  # without an error there is a result, which may be None itself
-
-
-@asynccontextmanager
-async def fresh_bench(harness: Harness) -> AsyncIterator[Bench]:
-    """A bench with a fresh queue; everything that was opened on it is closed at the end."""
-    clock = harness.clock()
-    async with _fresh_url(harness) as url, AsyncExitStack() as stack, _background() as background:
-        queue = await stack.enter_async_context(harness.adapter().open(url, clock=clock, jitter=SeededJitter()))
-        yield Bench(harness, url, clock, queue, stack, background)
-
-
-@attrs.define(eq=False)
-class _Background:
-    """The tasks of a clause."""
-
-    _group: asyncio.TaskGroup
-    _tasks: list[asyncio.Task[Any]] = attrs.field(factory=list)
-
-    def begin(self, operation: Coroutine[Any, Any, T]) -> Begun[T]:
-        task = self._group.create_task(_tried(operation))
-        self._tasks.append(task)
-        return task
-
-    def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-
-@asynccontextmanager
-async def _background() -> AsyncIterator[_Background]:
-    """No task outlives the context, and an error of the clause itself is not wrapped in a group."""
-    failure = None
-    async with asyncio.TaskGroup() as group:
-        background = _Background(group)
-        try:
-            yield background
-        except Exception as error:  # noqa: BLE001 - raised again as soon as the group has ended
-            failure = error
-        background.cancel()
-    if failure is not None:
-        raise failure
-
-
-@asynccontextmanager
-async def _fresh_url(harness: Harness) -> AsyncIterator[str]:
-    url = harness.url()
-    await harness.prepare(url)
-    try:
-        yield url
-    finally:
-        await harness.dispose(url)
-
-
-async def run_clause(each: Clause, harness: Harness) -> None:
-    """Try one clause on a fresh queue.
-
-    Raises:
-        Skipped: it does not concern this queue.
-        AssertionError: the queue breaks the promise.
-    """
-    for hook in each.hooks:
-        if not harness.offers(hook):
-            raise Skipped(f"the harness does not offer {hook}()")
-    if each.steered and harness.time == "real":
-        raise Skipped("it takes long, and the time of this queue cannot be moved")
-    async with fresh_bench(harness) as bench:
-        if unmet := each.unmet(bench.caps):
-            raise Skipped(unmet)
-        await each.check(bench)

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pytest
 
-from .bench import Skipped, run_clause
 from .clause import Clause
 from .clauses import CLAUSES
 from .harness import Harness
+from .trial import Skipped, run_clause
 
 
 class AdapterContract(Harness):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
@@ -70,6 +71,16 @@ class Harness:
 
     async def dispose(self, url: str) -> None:
         """Remove the queue that *url* names, where that is worth the trouble."""
+
+    @asynccontextmanager
+    async def fresh_url(self) -> AsyncIterator[str]:
+        """The URL of a queue that is there while the context lasts."""
+        url = self.url()
+        await self.prepare(url)
+        try:
+            yield url
+        finally:
+            await self.dispose(url)
 
     # Hooks. A clause that needs one that is not overridden is skipped, and says so.
 

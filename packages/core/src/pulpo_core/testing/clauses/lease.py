@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulpo_core.domain.errors import AdapterError, LeaseLost
-from pulpo_core.domain.settlement import Ack, Bury, Release, Retry
+from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 from pulpo_core.testing.bench import Bench
 from pulpo_core.testing.clause import clause
 
@@ -220,7 +220,7 @@ async def a_late_ack_is_safe(bench: Bench) -> None:
 async def a_stale_delivery_settles_nothing(bench: Bench) -> None:
     """Once another holder has the message, no settlement of the first is accepted, and the other's holds."""
     other = await bench.other()
-    acks = [] if bench.caps.late_ack else [Ack()]
+    acks: list[Settlement] = [] if bench.caps.late_ack else [Ack()]
     for settlement in (*acks, Retry(bench.delay), Bury("late"), Release()):
         await bench.publish(bench.envelope())
         stale = await bench.take_one()
