@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import AdapterError, Envelope, MessageTooLarge
+from pulpo_core import AdapterError, Envelope, MessageTooLarge, Unsupported
 
 from .schema import INLINE_BODY
 from .settings import MAX_BODY_BYTES
@@ -42,6 +42,8 @@ def encode(envelope: Envelope, *, queue: str) -> NewRow | AdapterError:
     """The row of *envelope*, or why it cannot be stored."""
     if len(envelope.body) > MAX_BODY_BYTES:
         return MessageTooLarge(f"a body of {len(envelope.body)} bytes; a file queue takes at most {MAX_BODY_BYTES}")
+    if envelope.group is not None:
+        return Unsupported(f"a file queue has no groups, and the message asks for group {envelope.group!r:.80}")
     if not envelope.uid.isascii() and not _is_text(envelope.uid):
         return AdapterError(f"the uid {envelope.uid!r:.80} holds what is not text")
     extra = _extra(envelope)
@@ -67,11 +69,9 @@ def _is_text(text: str) -> bool:
 
 
 def _extra(envelope: Envelope) -> str | None:
-    if not envelope.attributes and envelope.group is None and envelope.dedup_id is None:
+    if not envelope.attributes and envelope.dedup_id is None:
         return None  # nearly every message
     fields: dict[str, Any] = {"attributes": dict(envelope.attributes)}
-    if envelope.group is not None:
-        fields["group"] = envelope.group
     if envelope.dedup_id is not None:
         fields["dedup_id"] = envelope.dedup_id
     return json.dumps(fields)  # in ASCII: lone surrogates survive, which SQLite's text would not take
@@ -97,7 +97,6 @@ def decode(row: tuple[Any, ...], *, not_before: int | None = None) -> Envelope:
         not_before=optional_moment(not_before),
         expiration=optional_moment(expiration),
         published_at=optional_moment(published),
-        group=fields.get("group"),
         dedup_id=fields.get("dedup_id"),
         attributes=fields.get("attributes", _NO_FIELDS),
     )

@@ -139,7 +139,11 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         return
     script = "".join(migrations[version:])
     connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {script}"
-        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(migrations)}; COMMIT;"
-    )
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(migrations)}; COMMIT;"
+        )
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
