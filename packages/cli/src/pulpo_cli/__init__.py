@@ -1,1 +1,3 @@
 """The `pulpo` command."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,50 @@
+"""`pulpo peek`: look at a message without receiving it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import rich_click as click
+
+from pulpo_cli import errors
+from pulpo_cli.frame import Command
+from pulpo_cli.options import json_option, queue_option
+from pulpo_cli.output import say, say_json
+from pulpo_cli.records import document, facts
+from pulpo_cli.tables import print_facts
+from pulpo_core import Peek, Record, SystemClock, open_queue
+
+_STATES = [str(Peek.READY), str(Peek.DELAYED), str(Peek.BURIED)]
+
+
+@click.command(cls=Command)
+@click.argument("message_id", metavar="[ID]", required=False)
+@queue_option
+@click.option("--state", type=click.Choice(_STATES), help="Which next message, without an ID.  [default: ready]")
+@json_option
+def peek(message_id: str | None, queue: str, *, state: str | None, as_json: bool) -> int:
+    """Look at a message without receiving it.
+
+    Shows the message with ID, or the next one that is ready, delayed or buried. Nothing is changed. The status is 1
+    if there is no message with that ID.
+    """
+    if message_id is not None and state is not None:
+        raise click.UsageError("--state chooses the next message: leave it out with an ID")
+    record = asyncio.run(_peek(queue, message_id, state or Peek.READY))
+    show(record, as_json=as_json)
+    return errors.FAILED if record is None and message_id is not None else errors.DONE
+
+
+async def _peek(url: str, message_id: str | None, state: str) -> Record | None:
+    async with open_queue(url) as queue:
+        return await queue.peek(Peek(state) if message_id is None else Peek.ID, message_id)
+
+
+def show(record: Record | None, *, as_json: bool) -> None:
+    """Print *record*, or that there is none."""
+    if as_json:
+        say_json(None if record is None else document(record))
+    elif record is None:
+        say("no message")
+    else:
+        print_facts(facts(record, SystemClock().now()))

@@ -1,0 +1,126 @@
+"""`pulpo routes`: what an application would run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import rich_click as click
+
+from pulpo_cli.application import Given, application_options
+from pulpo_cli.frame import Command
+from pulpo_cli.loading import Application
+from pulpo_cli.options import json_option
+from pulpo_cli.output import say, say_json
+from pulpo_cli.tables import Column, print_facts, print_table
+from pulpo_cli.units import NOTHING, span
+from pulpo_core import BoundHandler, Manager, Policy, Route, as_table
+
+
+@click.command(cls=Command)
+@application_options
+@json_option
+@click.pass_context
+def routes(context: click.Context, /, *, as_json: bool, **given: Any) -> None:
+    """Show the routes of an application.
+
+    Their queues, handlers with the parameters they want, limits and policies. Queues are not opened.
+    """
+    shown = _routes(Given(**given).load(context))
+    if as_json:
+        say_json([_document(route) for route in shown])
+        return
+    for index, route in enumerate(shown):
+        if index:
+            say("")
+        _print(route)
+
+
+def _routes(found: Application) -> Sequence[Route]:
+    if isinstance(found, list):
+        return found
+    return found.dispatcher.routes if isinstance(found, Manager) else found.routes
+
+
+def _handlers(route: Route) -> list[tuple[str | None, BoundHandler]]:
+    """Request types and their handlers; the default has no type."""
+    table = as_table(route.handlers)
+    default = [] if table.default is None else [(None, table.default)]
+    return [*table.by_type.items(), *default]
+
+
+def _document(route: Route) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "queue": route.queue,
+        "translator": type(route.translator).__name__,
+        "concurrency": route.concurrency,
+        "prefetch": route.prefetch,
+        "timeout_seconds": None if route.timeout is None else route.timeout.total_seconds(),
+        "policy": _policy_document(route.policy),
+        "handlers": [
+            {
+                "request_type": request_type,
+                "handler": bound.name,
+                "parameters": dict(bound.parameters),
+                "in_thread": bound.in_thread,
+                "timeout_seconds": None if bound.timeout is None else bound.timeout.total_seconds(),
+            }
+            for request_type, bound in _handlers(route)
+        ],
+    }
+
+
+def _policy_document(policy: Policy) -> dict[str, Any]:
+    return {
+        "max_attempts": policy.max_attempts,
+        "max_lost": policy.max_lost,
+        "backoff_base_seconds": policy.backoff.base.total_seconds(),
+        "backoff_factor": policy.backoff.factor,
+        "backoff_cap_seconds": policy.backoff.cap.total_seconds(),
+        "jitter": str(policy.backoff.jitter),
+        "fatal": [error.__name__ for error in policy.fatal],
+        "transient": [error.__name__ for error in policy.transient],
+        "reject": [error.__name__ for error in policy.reject],
+        "on_expired": str(policy.on_expired),
+        "max_age_seconds": None if policy.max_age is None else policy.max_age.total_seconds(),
+    }
+
+
+def _print(route: Route) -> None:
+    facts = {
+        "queue": route.queue,
+        "translator": type(route.translator).__name__,
+        "at once": str(route.concurrency) + (f", {route.prefetch} waiting" if route.prefetch else ""),
+        "timeout": "none" if route.timeout is None else span(route.timeout),
+        "policy": _policy(route.policy),
+    }
+    print_facts(facts, title=route.name)
+    say("")
+    columns = (Column("type"), Column("handler"), Column("gets"), Column("runs in"), Column("timeout", number=True))
+    print_table(columns, [_row(request_type, bound) for request_type, bound in _handlers(route)])
+
+
+def _row(request_type: str | None, bound: BoundHandler) -> tuple[str, ...]:
+    return (
+        request_type or "any other",
+        bound.name,
+        ", ".join(f"{name}: {meaning}" for name, meaning in bound.parameters.items()) or NOTHING,
+        "a thread" if bound.in_thread else "the loop",
+        NOTHING if bound.timeout is None else span(bound.timeout),
+    )
+
+
+def _policy(policy: Policy) -> str:
+    attempts = {None: "10 attempts, or fewer if the queue says so", 0: "unlimited attempts", 1: "1 attempt"}
+    parts = [attempts.get(policy.max_attempts, f"{policy.max_attempts} attempts")]
+    backoff = policy.backoff
+    parts.append(
+        f"backoff {span(backoff.base)} × {backoff.factor:g} up to {span(backoff.cap)}, {backoff.jitter} jitter"
+    )
+    for word in ("fatal", "reject"):
+        if classes := getattr(policy, word):
+            parts.append(f"{word}: {', '.join(error.__name__ for error in classes)}")
+    if policy.max_age is not None:
+        parts.append(f"no retry {span(policy.max_age)} after publishing")
+    return "; ".join(parts)

@@ -1,0 +1,105 @@
+"""From an error to its exit status and its one line. Nothing else in the command knows statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import rich_click as click
+
+from .session import Session
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+UNREACHABLE = 3
+NO_APPLICATION = 4
+UNSUPPORTED = 6
+STOPPED = 130
+
+
+@attrs.frozen
+class Failure:
+    """How a command that did not succeed ends.
+
+    Attributes:
+        status: the exit status.
+        line: what went wrong, for stderr; empty when there is nothing to add.
+    """
+
+    status: int
+    line: str
+
+
+def _usage(error: click.ClickException) -> Failure:
+    context = getattr(error, "ctx", None)
+    hint = f"; see '{context.command_path} --help'" if context else ""
+    return Failure(USAGE, one_line(error.format_message()).rstrip(".") + hint)
+
+
+def _reader_gone(_: BrokenPipeError) -> Failure:
+    """Whoever read our output has seen enough; what is still buffered has no reader."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Failure(FAILED, "")
+
+
+#: The first class that an error is an instance of says how it is met. Errors of pulpo itself know their own
+#: status and come before the last row; see `failure_of`.
+_TABLE: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] = (
+    (click.UsageError, _usage),
+    (click.ClickException, lambda error: Failure(USAGE, one_line(error.format_message()))),
+    (click.Abort, lambda _: Failure(STOPPED, "stopped")),
+    (KeyboardInterrupt, lambda _: Failure(STOPPED, "stopped")),
+    (BrokenPipeError, _reader_gone),
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """How the command ends because of *error*."""
+    for cls, answer in _TABLE:
+        if isinstance(error, cls):
+            failure: Failure = answer(error)
+            return failure
+    return _failure_in_pulpo(error)
+
+
+def _failure_in_pulpo(error: BaseException) -> Failure:
+    from pulpo_core import PulpoError, error_text, status_of  # noqa: PLC0415 - `pulpo --version` must not wait for it
+
+    if isinstance(error, PulpoError):
+        return Failure(status_of(error), one_line(str(error)))
+    return Failure(FAILED, f"{error_text(error)} (this should not happen; -vv shows where it came from)")
+
+
+def one_line(text: str) -> str:
+    """*text* with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def report(error: BaseException, session: Session) -> int:
+    """Tell a person about *error* on stderr; the exit status."""
+    error = _single(error)
+    if session.tracebacks and isinstance(error, Exception) and not isinstance(error, click.ClickException):
+        traceback.print_exception(error)
+    failure = failure_of(error)
+    if failure.line:
+        click.echo(f"pulpo: {failure.line}", err=True)
+    return failure.status
+
+
+def _single(error: BaseException) -> BaseException:
+    """The error that matters in a group: a person is told one thing."""
+    leaves = list(_leaves(error))
+    return next((each for each in leaves if not isinstance(each, Exception)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

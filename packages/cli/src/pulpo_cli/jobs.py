@@ -1,0 +1,120 @@
+"""Messages as people write them down: JSON on the command line, and files with one message to a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+
+import attrs
+
+from pulpo_core import InvalidMessage, Message, TranslationError, message_of
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One message to publish, or why a line is none.
+
+    Attributes:
+        line: where it stands in its file, from 1; `None` when it comes from the command line.
+    """
+
+    line: int | None = None
+    message: Message | None = None
+    problem: str = ""
+
+
+def parse_pairs(text: str | bytes) -> dict[str, Any]:
+    """The JSON object in *text*.
+
+    Raises:
+        InvalidMessage: it is none; the text says where, and never quotes it.
+    """
+    value = _parse(text)
+    if not isinstance(value, dict):
+        raise InvalidMessage(f"expected a JSON object, not {_kind(value)}; a single value goes into --payload")
+    return value
+
+
+def _parse(text: str | bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        line = f" line {error.lineno}" if error.lineno > 1 else ""
+        raise InvalidMessage(f"not JSON: {error.msg} at{line} column {error.colno}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidMessage(f"not UTF-8: byte {error.start}") from None
+    except RecursionError:
+        raise InvalidMessage("not acceptable JSON: nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InvalidMessage(f"not acceptable JSON: {str(error)[:80]}") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise InvalidMessage(f"not JSON: {name} is no JSON number")
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a text", bool: "a truth value"}.get(type(value), "a number")
+
+
+def read_header(text: str) -> Any:
+    """The value of a header: JSON if it is JSON, else the text itself."""
+    try:
+        return _parse(text)
+    except InvalidMessage:
+        return text
+
+
+#: What a line in short form may say, and the argument of `Message` that it becomes.
+_SHORT: Mapping[str, str] = {
+    "type": "request_type",
+    "body": "body",
+    "header": "header",
+    "priority": "priority",
+    "delay": "delay",
+    "expires": "expiration",
+}
+
+
+def read_jobs(lines: Iterable[bytes]) -> Iterator[Job]:
+    """The messages of a file with one JSON document to a line; empty lines are left out."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield _read_job(number, line)
+
+
+def _read_job(number: int, line: bytes) -> Job:
+    try:
+        return Job(line=number, message=_message(_parse(line)))
+    except (InvalidMessage, TranslationError) as error:
+        return Job(line=number, problem=str(error))
+
+
+def _message(document: Any) -> Message:
+    """The message of a document of pulpo's own format, or of the short form."""
+    if not isinstance(document, dict):
+        raise InvalidMessage(f"expected a JSON object, not {_kind(document)}")
+    if "type" in document or "payload" in document:
+        return _short_message(document)
+    return message_of(document)
+
+
+def _short_message(document: Mapping[str, Any]) -> Message:
+    unknown = sorted(document.keys() - _SHORT.keys() - {"payload"})
+    if unknown:
+        raise InvalidMessage(f"unknown key {unknown[0]!r}; accepted: {', '.join(sorted([*_SHORT, 'payload']))}")
+    if "payload" in document and "body" in document:
+        raise InvalidMessage("give either 'payload' or 'body'")
+    fields = {_SHORT[name]: value for name, value in document.items() if name in _SHORT}
+    if "payload" in document:
+        fields["body"] = {"payload": document["payload"]}
+    return Message(**fields)
+
+
+def repeated(message: Callable[[], Message], count: int) -> Iterator[Job]:
+    """*count* messages alike, each with an identity of its own."""
+    for _ in range(count):
+        yield Job(message=message())

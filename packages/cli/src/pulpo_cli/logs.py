@@ -1,0 +1,73 @@
+"""What `pulpo run` shows of the standard library's logging: lines for people, or JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from .output import at_terminal
+
+#: Loggers and their levels for each verbosity. pulpo's own are named apart from the rest: at DEBUG, other people's
+#: libraries write out what they send, bodies included.
+LEVELS: Final[Mapping[int, Mapping[str, int]]] = {
+    -1: {"": logging.ERROR, "pulpo": logging.ERROR},
+    0: {"": logging.WARNING, "pulpo": logging.WARNING, "pulpo.manager": logging.INFO, "pulpo.run": logging.INFO},
+    1: {"": logging.INFO, "pulpo": logging.INFO},
+    2: {"": logging.INFO, "pulpo": logging.DEBUG},
+}
+
+_PREFIX: Final = "pulpo_"
+
+
+def configure(verbosity: int, *, form: str) -> None:
+    """Send log records of *verbosity* to stderr, as ``console`` lines or as ``json``."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_json() if form == "json" else _console())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    for name, level in LEVELS[max(min(verbosity, 2), -1)].items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _json() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _facts,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
+
+
+def _console() -> logging.Formatter:
+    colours = at_terminal(sys.stderr)
+    render: Processor = structlog.dev.ConsoleRenderer(
+        colors=colours, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    )
+
+
+def _facts(_: Any, __: str, event: EventDict) -> EventDict:
+    """Add the facts that pulpo puts beside the text of a record, under their own names."""
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        facts = {name: value for name, value in vars(record).items() if name.startswith(_PREFIX)}
+        event.update({name.removeprefix(_PREFIX): value for name, value in facts.items()})
+    return event

@@ -1,0 +1,44 @@
+"""The `pulpo` command: the table of its commands."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from . import __version__
+from .frame import LazyGroup
+
+_PANELS = {
+    "Work": ["run", "demo", "publish"],
+    "Look": ["stats", "peek", "buried", "routes", "adapters"],
+    "Repair": ["pop", "delete", "purge"],
+    "Set up": ["completion"],
+}
+
+_MODULES = {name: f"pulpo_cli.commands.{name.replace('-', '_')}" for names in _PANELS.values() for name in names}
+
+_HELP = {
+    "command_groups": {"pulpo": [{"name": name, "commands": commands} for name, commands in _PANELS.items()]},
+    "style_options_panel_box": "SIMPLE",
+    "style_commands_panel_box": "SIMPLE",
+    "max_width": 100,
+    "show_arguments": True,
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    modules=_MODULES,
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
+)
+@click.version_option(__version__, message="pulpo %(version)s")
+def cli() -> None:
+    """Receive messages, hand them to your handlers, and look after what is left.
+
+    A queue is named by a URL: file:///var/spool/shop.db?queue=mail, beanstalkd://host:11300/tube,
+    sqs://orders?region=eu-west-1. Commands that need one take --queue, or PULPO_QUEUE from the environment.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    cli.main()

@@ -1,0 +1,55 @@
+"""Where words go: data to stdout, everything else to stderr. Colour, progress and questions only at a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import rich_click as click
+
+from .session import session
+from .units import printable
+
+
+def say(text: str) -> None:
+    """Write one line of data."""
+    click.echo(printable(text))
+
+
+def say_json(value: object) -> None:
+    """Write *value* as one line of JSON, or indented when a person looks at it."""
+    click.echo(json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None))
+
+
+def _speaks_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def note(text: str) -> None:
+    """Tell a person something that is not data; ``-q`` leaves it out."""
+    if not session().quiet:
+        click.echo(printable(text), err=True)
+
+
+def complain(text: str) -> None:
+    """Tell a person about something that went wrong while the command goes on."""
+    click.echo(f"pulpo: {printable(text)}", err=True)
+
+
+def at_terminal(stream: Any) -> bool:
+    """Whether a person sees *stream*."""
+    return bool(stream.isatty())
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether what cannot be undone is wanted: ``--yes``, or a person says so.
+
+    Raises:
+        UsageError: nobody is there to be asked.
+    """
+    if yes:
+        return True
+    if not (at_terminal(sys.stdin) and at_terminal(sys.stderr)):
+        raise click.UsageError("this cannot be undone and there is no terminal to ask at: add --yes")
+    return click.confirm(question, err=True)

@@ -1,0 +1,99 @@
+"""Tables: aligned for people; elsewhere the same columns in full, without colour and never cut."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+import attrs
+import rich_click as click
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .output import at_terminal
+from .units import printable
+
+#: Wide enough for any table, so that nothing is cut or wrapped where no person looks.
+_UNLIMITED = 100_000
+
+
+@attrs.frozen
+class Column:
+    """One column.
+
+    Attributes:
+        number: aligned to the right.
+        style: of its cells at a terminal.
+        cut: may be shortened at a terminal that is too narrow; others are wrapped.
+    """
+
+    title: str
+    number: bool = False
+    style: str = ""
+    cut: bool = False
+
+
+def print_table(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str = "",
+    last_is_total: bool = False,
+    to: TextIO | None = None,
+) -> None:
+    """Print *rows* under the titles of *columns*.
+
+    Args:
+        last_is_total: set the last row apart.
+        to: stdout unless given.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", border_style="dim")
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            style=column.style,
+            overflow="ellipsis" if column.cut else "fold",
+            no_wrap=column.cut or column.number,
+        )
+    cells = [[Text(printable(cell)) for cell in row] for row in rows]
+    for index, row in enumerate(cells):
+        if last_is_total and index == len(cells) - 1:
+            table.add_section()
+        table.add_row(*row)
+    show(table, title=title, to=to)
+
+
+def print_facts(facts: Mapping[str, str], *, title: str = "", to: TextIO | None = None) -> None:
+    """Print *facts*, one to a line, their names before them."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, Text(printable(value)))
+    show(table, title=title, to=to)
+
+
+def show(renderable: RenderableType, *, title: str = "", to: TextIO | None = None) -> None:
+    """Print *renderable* as fits the stream."""
+    stream = to or sys.stdout
+    if at_terminal(stream):
+        console = Console(file=stream, highlight=False)
+        _print(console, renderable, title)
+    else:
+        page = Console(file=io.StringIO(), width=_UNLIMITED, highlight=False, color_system=None, force_terminal=False)
+        with page.capture() as captured:
+            _print(page, renderable, title)
+        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
+
+
+def _print(console: Console, renderable: RenderableType, title: str) -> None:
+    if title:
+        console.print(Text(title, style="bold"))
+        renderable = Padding(renderable, (0, 0, 0, 2), expand=False)
+    console.print(renderable)
