@@ -14,7 +14,8 @@ class Idlers:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        #: Who waits; to be looked at only.
+        self.waiting: deque[asyncio.Future[None]] = deque()
         self._on_the_way = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -23,23 +24,23 @@ class Idlers:
         if self._loop is None:  # asked once: finding the running loop costs a system call on Python 3.11
             self._loop = asyncio.get_running_loop()
         future = self._loop.create_future()
-        self._waiting.append(future)
+        self.waiting.append(future)
         try:
             await future
         finally:
             if future.done() and not future.cancelled():
                 self._on_the_way -= 1
             else:
-                self._waiting.remove(future)
+                self.waiting.remove(future)
 
     def wake_one(self) -> None:
         """Wake one worker, unless one is on its way already."""
-        if self._waiting and not self._on_the_way:
+        if self.waiting and not self._on_the_way:
             self._on_the_way += 1
-            self._waiting.popleft().set_result(None)
+            self.waiting.popleft().set_result(None)
 
     def wake_all(self) -> None:
         """Wake every worker."""
-        self._on_the_way += len(self._waiting)
-        while self._waiting:
-            self._waiting.popleft().set_result(None)
+        self._on_the_way += len(self.waiting)
+        while self.waiting:
+            self.waiting.popleft().set_result(None)

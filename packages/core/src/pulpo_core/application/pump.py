@@ -232,16 +232,17 @@ class Pump:
 
     def _take_in(self, deliveries: Sequence[Delivery], slots: asyncio.TaskGroup) -> None:
         now = self.last_receive = self.clock.monotonic()
-        self.ledger.received += len(deliveries)
+        if not deliveries:
+            return
         for delivery in deliveries:
             held = Held(delivery, now)
             self.in_hand[held] = None
-            if self.watched:
-                self.emit(Received(route=self.name, delivery=delivery))
             self._buffer.put(held)
-        if not deliveries:
-            return
+        self.ledger.received += len(deliveries)
         self._anything.set()
+        if self.watched:
+            for delivery in deliveries:
+                self.emit(Received(route=self.name, delivery=delivery))
         if self._stopping.is_set():  # they came while the route was being stopped
             self._release_waiting()
             return
@@ -268,20 +269,20 @@ class Pump:
                     return
                 await self._idle.wait()
                 continue
-            if self._buffer.waiting:
+            if self._idle.waiting and self._buffer.waiting:
                 self._idle.wake_one()
             self._running += 1
-            try:
-                decision = await self._decision_on(held, task)
-            finally:
-                self._running -= 1
+            decision = await self._decision_on(held, task)
+            self._running -= 1
             self._hand_over(held, decision)
             self._free()
 
     def _free(self) -> None:
         """A slot is free: there is room to receive, and perhaps nothing left to wait for."""
-        self._room.wake_one()
-        self._nothing.wake_one()
+        if self._room.waiting:
+            self._room.wake_one()
+        if self._nothing.waiting:
+            self._nothing.wake_one()
 
     async def _decision_on(self, held: Held, task: asyncio.Task[None]) -> Decision:
         if self.gate.unlimited:

@@ -66,7 +66,8 @@ class Settler:
         held.settling = Settling(held.delivery, held.decision.settlement, held.follow_ups)
         self._unsettled += 1
         self._pending.append(held)
-        self._idle.wake_one()
+        if self._idle.waiting:
+            self._idle.wake_one()
 
     def again(self) -> None:
         """Look again at what is pending: an extension has ended."""

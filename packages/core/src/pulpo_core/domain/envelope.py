@@ -63,7 +63,7 @@ class Lease:
     lost: bool = False
 
 
-@attrs.frozen(kw_only=True, slots=True, eq=False)
+@attrs.frozen(kw_only=True, slots=False, eq=False)  # made for every message: a dictionary is filled faster
 class Delivery:
     """One handing-out of an envelope.
 

@@ -105,8 +105,6 @@ def _text(value: object, field: str) -> str | None:
 
 
 def _pairs(value: object, field: str) -> dict[str, Any]:
-    if type(value) is dict:  # nearly always; the abstract class takes ten times as long to ask
-        return dict(value)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -121,7 +119,7 @@ def _free_headers(header: dict[str, Any]) -> dict[str, Any]:
     return header
 
 
-@attrs.frozen(slots=False, hash=False, init=False)  # a dictionary is made and copied faster than slots are
+@attrs.frozen(slots=False, init=False)  # a dictionary is made and copied faster than slots are
 class Message:
     """A job request.
 
@@ -162,14 +160,14 @@ class Message:
     ) -> None:
         header = _free_headers(_pairs(header, "header"))
         self.__attrs_init__(  # attrs makes it where init=False; its arguments are in the order of the fields
-            _text(request_type, "request_type"),
-            _pairs(body, "body"),
+            request_type if type(request_type) is str else _text(request_type, "request_type"),
+            dict(body) if type(body) is dict else _pairs(body, "body"),
             DEFAULT_PRIORITY if priority == DEFAULT_PRIORITY else _clamp_priority(priority),
             None if delay is None else parse_moment(delay, field="delay"),
             None if expiration is None else parse_moment(expiration, field="expiration"),
             _attempts(attempts),
             header,
-            _text(id, "id"),
+            None if id is None else _text(id, "id"),
         )
 
     @property
