@@ -41,7 +41,18 @@ from .domain.policy import OnExpired, Policy, Severity
 from .domain.settlement import Ack, Bury, FollowUp, Reason, Release, Retry, Settlement
 from .domain.signals import BuryMessage, DeleteMessage, IgnoreMessage, KeepMessage, RejectMessage, RetryMessage
 from .domain.url import QueueURL, duration, one_of, parse_url, read_parameters, scheme_of, switch, whole_number
-from .ports.adapter import Adapter, Inspector, Page, Provider, Publisher, Queue, QueueStats, Record, Settling
+from .ports.adapter import (
+    Accounting,
+    Adapter,
+    Inspector,
+    Page,
+    Provider,
+    Publisher,
+    Queue,
+    QueueStats,
+    Record,
+    Settling,
+)
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
 from .ports.observer import Observer
@@ -50,11 +61,7 @@ from .translators.text import PlainText
 
 __all__ = [
     "AGAIN_TABLE",
-    "DEFAULT_PRIORITY",
-    "FIRST_PRIORITY",
-    "LAST_PRIORITY",
-    "TABLE",
-    "TRANSITIONS",
+    "Accounting",
     "Ack",
     "Adapter",
     "AdapterError",
@@ -67,12 +74,14 @@ __all__ = [
     "Capabilities",
     "Clock",
     "ConfigurationError",
+    "DEFAULT_PRIORITY",
     "Decision",
     "DeleteMessage",
     "Delivery",
     "Dispatcher",
     "Envelope",
     "ErrorHandler",
+    "FIRST_PRIORITY",
     "FollowUp",
     "Handler",
     "HandlerError",
@@ -87,6 +96,7 @@ __all__ = [
     "Jitter",
     "JitterMode",
     "KeepMessage",
+    "LAST_PRIORITY",
     "Lease",
     "LeaseLost",
     "Ledger",
@@ -131,6 +141,8 @@ __all__ = [
     "SyncPublisher",
     "SystemClock",
     "SystemJitter",
+    "TABLE",
+    "TRANSITIONS",
     "Tally",
     "TranslationError",
     "Translator",

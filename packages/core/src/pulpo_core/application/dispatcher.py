@@ -105,6 +105,11 @@ class Dispatcher:
         return {name: pump.snapshot() for name, pump in self._pumps.items()}
 
     @property
+    def requests(self) -> Mapping[str, Mapping[str, int]]:
+        """For each route whose queue counts them, the requests sent to it so far, by operation."""
+        return {name: pump.requests for name, pump in self._pumps.items() if pump.requests}
+
+    @property
     def unsettled(self) -> Sequence[str]:
         """Ids of deliveries whose settlement was not confirmed by the end of the run."""
         return [id_ for pump in self._pumps.values() for id_ in pump.unsettled]

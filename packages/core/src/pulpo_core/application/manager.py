@@ -58,6 +58,7 @@ class Report:
         ledgers: what happened to the deliveries, by route.
         error: what ended the run, if it did not end in order.
         unsettled: ids whose settlement was not confirmed.
+        requests: what was asked of brokers that bill, by route and operation.
         abandoned: handlers in threads that were given up.
     """
 
@@ -65,6 +66,7 @@ class Report:
     ledgers: Mapping[str, Ledger]
     error: BaseException | None = None
     unsettled: tuple[str, ...] = ()
+    requests: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     abandoned: int = 0
 
     @property
@@ -141,6 +143,7 @@ class Manager:
             ledgers=ledgers,
             error=error,
             unsettled=tuple(self.dispatcher.unsettled),
+            requests=dict(self.dispatcher.requests),
             abandoned=self.dispatcher.abandoned,
         )
 

@@ -12,7 +12,7 @@ Routes share nothing but the limits of the process, so none can delay another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -25,7 +25,7 @@ from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import AdapterError, PulpoError
 from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed
 from pulpo_core.domain.settlement import Ack
-from pulpo_core.ports.adapter import Provider
+from pulpo_core.ports.adapter import Accounting, Provider
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Received, ReceiveFailed, Settled
 
@@ -117,6 +117,7 @@ class Pump:
         Raises:
             PulpoError: the queue is gone for good. What was in hand is settled as far as it could be.
         """
+        self.pipeline.runner = asyncio.current_task()
         async with asyncio.TaskGroup() as helpers:
             tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
             async with asyncio.TaskGroup() as slots:
@@ -378,4 +379,11 @@ class Pump:
 
     def snapshot(self) -> Ledger:
         """The ledger at this instant."""
-        return attrs.evolve(self.ledger, in_hand=len(self.in_hand))
+        deferred = self.provider.deferred if isinstance(self.provider, Accounting) else 0
+        received = self.ledger.received + deferred
+        return attrs.evolve(self.ledger, received=received, deferred=deferred, in_hand=len(self.in_hand))
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests that the queue has sent, where it counts them; else empty."""
+        return dict(self.provider.requests) if isinstance(self.provider, Accounting) else {}

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -240,6 +240,21 @@ class Queue(Provider, Publisher, Inspector, Protocol):
     @property
     def url(self) -> str:
         """Names the queue; never carries a secret."""
+        ...
+
+
+@runtime_checkable
+class Accounting(Protocol):
+    """What some queues offer beside their faces: an account of what they did by themselves, and what it cost."""
+
+    @property
+    def deferred(self) -> int:
+        """Messages taken and sent on their way without being handed out, since their time had not come."""
+        ...
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests sent, by the name of the operation: what a broker bills."""
         ...
 
 
