@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from json.scanner import make_scanner
 from typing import Any, NoReturn
 
 from pulpo_core.domain.errors import InvalidMessage, TranslationError
@@ -20,7 +21,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan = json.JSONDecoder(parse_constant=_refuse_constant).scan_once
+_scan = make_scanner(json.JSONDecoder(parse_constant=_refuse_constant))  # `decode` looks for white space twice
 _WHITESPACE = " \t\n\r"
 
 
