@@ -10,7 +10,7 @@ import attrs
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery, Envelope
 from pulpo_core.domain.message import Message
-from pulpo_core.domain.outcome import Outcome
+from pulpo_core.domain.outcome import Cancelled, Outcome
 from pulpo_core.ports.adapter import Settling
 
 
@@ -32,7 +32,6 @@ class Held:
         received_at: `Clock.monotonic` at its receipt.
         task: what runs its handler, while `stage` is RUNNING.
         cause: why its handler was interrupted; the first cause stays.
-        interrupts: how often; the slot's task takes back as many cancellations.
         message: once it is translated.
         decision: once its handling has ended.
         follow_ups: envelopes to publish in the transaction of its acknowledgement.
@@ -47,7 +46,6 @@ class Held:
     stage: Stage = Stage.WAITING
     task: asyncio.Task[None] | None = None
     cause: Outcome | None = None
-    interrupts: int = 0
     message: Message | None = None
     decision: Decision | None = None
     follow_ups: tuple[Envelope, ...] = ()
@@ -60,9 +58,11 @@ class Held:
         """Cancel its handler because of *cause*; without effect before and after it runs.
 
         A handler that is interrupted runs inside the slot's task, which is suspended inside it:
-        so the cancellation always reaches the handler and never the slot.
+        so the cancellation always reaches the handler and never the slot. Once is enough, so that
+        it can clean up in peace; only the end of the worker's grace interrupts again and again.
         """
-        if self.stage is Stage.RUNNING and self.task is not None:
+        if self.stage is not Stage.RUNNING or self.task is None:
+            return
+        if self.cause is None or isinstance(cause, Cancelled):
             self.cause = self.cause or cause
-            self.interrupts += 1
             self.task.cancel()

@@ -66,7 +66,8 @@ class Pipeline:
         scheme: of the route's queue; begins the uid of messages that brought none.
         thread_grace: how long a handler in a thread may go on after it should have ended.
         emit: told about every start and every alarm.
-        on_stop: told when a handler raised `SystemExit` or its like: the process is to end.
+        on_stop: told when user code raised `SystemExit` or its like: the process is to end.
+        runner: the task whose cancellation is that of the whole route; any other one stays with its message.
     """
 
     route: Route
@@ -81,6 +82,7 @@ class Pipeline:
     emit: Callable[[Event], None]
     on_stop: Callable[[BaseException], None]
     watched: bool = False
+    runner: asyncio.Task[Any] | None = None
     _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
 
     async def handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
@@ -89,16 +91,36 @@ class Pipeline:
         try:
             outcome = await self._outcome(held)
         except asyncio.CancelledError as error:
-            outcome = _outcome_of_cancellation(held, task, error)
+            if self._is_ending:
+                raise
+            outcome = held.cause or Failed(error)  # interrupted, or it awaited something of its own that was cancelled
+        except GeneratorExit:
+            raise
+        except BaseException as end:  # noqa: BLE001 - it ends the process, but in order
+            self.on_stop(end)
+            outcome = Cancelled()
         finally:
             held.stage, held.task = HANDLED_STAGE, None
-        if held.interrupts:
-            _take_back(task, held.interrupts)
+        if task.cancelling():
+            await self._take_back(task)
         if outcome is HANDLED and not held.delivery.lease.lost:
             return _ACKED
         if held.delivery.lease.lost and not isinstance(outcome, Abandoned):
-            outcome = LostLease(work_done=isinstance(outcome, Handled) or outcome == Asked(Ack()))
+            outcome = LostLease(work_done=_is_all_done(outcome))
         return self.decide(held, outcome)
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.runner is not None and self.runner.cancelling() > 0
+
+    async def _take_back(self, task: asyncio.Task[None]) -> None:
+        """Undo every cancellation of the slot's task but that of the route: ours, and what a handler left behind."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # what nobody has noticed yet is noticed here, and not by the next message
+        if self._is_ending:
+            raise asyncio.CancelledError
+        while task.cancelling():
+            task.uncancel()
 
     def decide(self, held: Held, outcome: Outcome) -> Decision:
         """What the policy makes of *outcome*, fitted to the queue."""
@@ -116,7 +138,7 @@ class Pipeline:
         return Situation(
             attempt=held.delivery.attempt,
             now=self.clock.now(),
-            expiration=_moment_of(message.expiration) if message else envelope.expiration,
+            expiration=(_moment_of(message.expiration) if message else None) or envelope.expiration,
             published_at=envelope.published_at or _published_at(message),
             late_ack=self.capabilities.late_ack,
         )
@@ -135,10 +157,8 @@ class Pipeline:
             if type(answer) is not Message:
                 answer = _as_message(await finish(answer))
         except Exception as error:  # noqa: BLE001 - a translator is user code
-            return await self._ask(Untranslatable(error), error, envelope)
-        message = held.message = answer.received(
-            id=delivery.id, uid=envelope.uid or f"{self.scheme}:{delivery.id}", attempts=delivery.attempt - 1
-        )
+            return await self._ask(held, Untranslatable(error), error, envelope)
+        message = held.message = self._received(answer, delivery)
         if message.expiration is not None:
             refused = self._refusal(delivery, _moment_of(message.expiration))
             if refused is not None:
@@ -147,6 +167,13 @@ class Pipeline:
         if handler is None:
             return Unroutable(message.request_type)
         return await self._run(held, handler, message)
+
+    def _received(self, message: Message, delivery: Delivery) -> Message:
+        return message.received(
+            id=delivery.id,
+            uid=delivery.envelope.uid or f"{self.scheme}:{delivery.id}",
+            attempts=delivery.attempt - 1,
+        )
 
     def _refusal(self, delivery: Delivery, expiration: datetime | None) -> Outcome | None:
         return guard(
@@ -169,25 +196,23 @@ class Pipeline:
             timer = asyncio.get_running_loop().call_later(limit.total_seconds(), held.interrupt, TimedOut(limit))
         try:
             result = await self._call(held, handler, message)
+            if result is not None and inspect.isawaitable(result):
+                result = await result
+            return outcome_of_result(result, falsy_retries=self.route.falsy_retries)
         except _Unfit as unfit:
             error = unfit.__cause__ or unfit
-            return await self._ask(Untranslatable(error), error, message)
+            return await self._ask(held, Untranslatable(error), error, message)
         except Exception as error:  # noqa: BLE001 - the boundary around handlers
             return await self._failed(held, error, message)
-        except (SystemExit, KeyboardInterrupt) as stop:
-            self.on_stop(stop)
-            return Cancelled()
         finally:
             if timer is not None:
                 timer.cancel()
-        return outcome_of_result(result, falsy_retries=self.route.falsy_retries)
 
     def _call(self, held: Held, handler: BoundHandler, message: Message) -> Awaitable[Any]:
         """The handler's work, in a context of its own."""
         if self.route.middleware or handler.in_thread:
-            work = _chain(self.route.middleware, lambda m, d: self._innermost(held, handler, m, d))(
-                message, held.delivery
-            )
+            call = _chain(self.route.middleware, lambda m, d: self._innermost(held, handler, m, d))
+            work = finish(call(message, held.delivery))
         else:
             work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
         return in_context(work, self._context.copy())
@@ -197,21 +222,22 @@ class Pipeline:
         return await (self._in_thread(held, call) if handler.in_thread else call())
 
     async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
-        future = self.threads.submit(call, contextvars.copy_context())
+        job = self.threads.submit(call, contextvars.copy_context())
         try:
-            result = await asyncio.shield(future)
+            result = await asyncio.shield(job.future)
         except asyncio.CancelledError:
-            if held.cause is None:
+            if job.withdraw() or held.cause is None:
                 raise
-            result = await self._last_chance(held, future)
+            result = await self._last_chance(held, job.future)
         return await finish(result)
 
     async def _last_chance(self, held: Held, future: asyncio.Future[Any]) -> Any:
-        """Wait for a thread that should have ended; what it still returns in time counts."""
+        """Wait for a thread that should have ended; what it still returns or raises in time counts."""
         grace = 0.0 if isinstance(held.cause, Cancelled) else self.thread_grace.total_seconds()
         with contextlib.suppress(asyncio.CancelledError):  # interrupted once more: the time for waiting is over
             await asyncio.wait([future], timeout=grace)
         if future.done():
+            held.cause = None
             return future.result()
         self.threads.abandon()
         held.cause = Abandoned(timedelta(seconds=grace))
@@ -223,45 +249,43 @@ class Pipeline:
         if held.cause is not None:
             return held.cause  # it fell over because it was cancelled; that is no failure of its own
         outcome = outcome_of_error(error)
-        return await self._ask(outcome, error, message) if isinstance(outcome, Failed) else outcome
+        if not isinstance(outcome, Failed) or self.route.error_handler is None:
+            return outcome
+        return await self._ask(held, outcome, error, await self._as_it_came(held.delivery, message))
 
-    async def _ask(self, outcome: Outcome, error: BaseException, subject: Message | Envelope) -> Outcome:
+    async def _as_it_came(self, delivery: Delivery, message: Message) -> Message:
+        """*message* from its bytes once more: the handler may have changed the body that it was given."""
+        try:
+            answer = _as_message(await finish(self.route.translator.translate(delivery.envelope)))
+        except Exception:  # noqa: BLE001 - a translator is user code
+            return message
+        return self._received(answer, delivery)
+
+    async def _ask(self, held: Held, outcome: Outcome, error: BaseException, subject: Message | Envelope) -> Outcome:
         """The outcome once the error handler, if there is one, has been asked."""
         handler = self.route.error_handler
         if handler is None:
             return outcome
         exc_info = (type(error), error, error.__traceback__)
         try:
-            answer = await self._call_error_handler(lambda: handler(exc_info, subject), handler)
+            answer = await self._call_error_handler(held, lambda: handler(exc_info, subject), handler)
+            return outcome_of_error_handler(answer, outcome)
         except Exception as broken:  # noqa: BLE001 - an error handler is user code
             said = outcome_of_error(broken)
             if not isinstance(said, Failed):
                 return said
             self.emit(Alarm(route=self.route.name, text=f"error handler failed: {type(broken).__qualname__}"))
             return outcome
-        return outcome_of_error_handler(answer, outcome)
 
-    async def _call_error_handler(self, call: Callable[[], Any], handler: Any) -> Any:
+    async def _call_error_handler(self, held: Held, call: Callable[[], Any], handler: Any) -> Any:
         if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
             return await call()
-        return await finish(await self.threads.submit(call, contextvars.copy_context()))
+        return await self._in_thread(held, call)
 
 
-def _outcome_of_cancellation(held: Held, task: asyncio.Task[None], error: asyncio.CancelledError) -> Outcome:
-    """Why the handler was cancelled: by us, by whoever cancels the whole run, or by something of its own."""
-    if held.cause is not None:
-        return held.cause
-    if task.cancelling():
-        raise error
-    return Failed(error)  # it awaited a task of its own that was cancelled
-
-
-def _take_back(task: asyncio.Task[None], interrupts: int) -> None:
-    """Undo our own cancellations of the slot's task; one that came from outside stays."""
-    for _ in range(interrupts):
-        task.uncancel()
-    if task.cancelling():
-        raise asyncio.CancelledError
+def _is_all_done(outcome: Outcome) -> bool:
+    """Whether a late acknowledgement would lose nothing: follow-ups that are still to be published would be lost."""
+    return (isinstance(outcome, Handled) and not outcome.follow_ups) or outcome == Asked(Ack())
 
 
 def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Callable[[], Any]:

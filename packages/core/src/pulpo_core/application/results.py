@@ -71,7 +71,10 @@ def outcome_of_error(error: BaseException) -> Outcome:
 
 def _retry_after(error: BaseException) -> timedelta | None:
     """The least delay an exception carries, as those of HTTP clients do; what is no delay is no hint."""
-    hint = getattr(error, "retry_after", None)
+    try:
+        hint = getattr(error, "retry_after", None)
+    except Exception:  # noqa: BLE001 - a property of somebody's exception may raise anything
+        return None
     if isinstance(hint, timedelta):
         return max(hint, timedelta())
     if isinstance(hint, (int, float)) and not isinstance(hint, bool) and hint >= 0:

@@ -18,20 +18,37 @@ import attrs
 
 
 @attrs.define(slots=True, eq=False)
-class _Job:
+class Job:
+    """One call on its way through a thread.
+
+    Attributes:
+        future: its result; belongs to the loop that submitted it.
+    """
+
     call: Callable[[], Any]
     context: contextvars.Context
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
+    _claim: threading.Lock = attrs.field(init=False, factory=threading.Lock)
+
+    def begin(self) -> bool:
+        """For the thread: whether the call is to be made."""
+        return self._claim.acquire(blocking=False)
+
+    def withdraw(self) -> bool:
+        """See to it that the call is not made; whether that was still possible. Then its future never ends."""
+        return self._claim.acquire(blocking=False)
 
     def run(self) -> None:
+        """Make the call, and keep what came of it."""
         try:
             self.result = self.context.run(self.call)
         except BaseException as error:  # noqa: BLE001 - it is handed to whoever awaits the job
             self.error = error
 
     def deliver(self) -> None:
+        """In the loop: hand over what came of it."""
         if self.future.done():
             return
         if self.error is None:
@@ -50,12 +67,14 @@ class Threads:
 
     Args:
         size: at most so many calls at once; further ones wait their turn.
+        on_exhausted: called when every place is taken by a thread that was given up.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, on_exhausted: Callable[[], None] = lambda: None) -> None:
         self._size = size
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._done: deque[_Job] = deque()
+        self._on_exhausted = on_exhausted
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._done: deque[Job] = deque()
         self._reporting = False
         self._idle = 0
         self._started = 0
@@ -72,9 +91,9 @@ class Threads:
         """Whether every place is taken by a thread that was given up."""
         return self._abandoned >= self._size
 
-    def submit(self, call: Callable[[], Any], context: contextvars.Context) -> asyncio.Future[Any]:
-        """Run *call* in a thread, inside *context*; the future belongs to the running loop."""
-        job = _Job(call, context, asyncio.get_running_loop().create_future())
+    def submit(self, call: Callable[[], Any], context: contextvars.Context) -> Job:
+        """Run *call* in a thread, inside *context*, as soon as one is free."""
+        job = Job(call, context, asyncio.get_running_loop().create_future())
         with self._lock:
             if self._idle:
                 self._idle -= 1
@@ -82,11 +101,13 @@ class Threads:
                 self._started += 1
                 threading.Thread(target=self._work, name=f"pulpo-handler-{self._started}", daemon=True).start()
         self._jobs.put(job)
-        return job.future
+        return job
 
     def abandon(self) -> None:
         """Give up one thread that does not come back."""
         self._abandoned += 1
+        if self.exhausted:
+            self._on_exhausted()
 
     def close(self) -> None:
         """Let idle threads end; those at work are not waited for."""
@@ -95,13 +116,14 @@ class Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.run()
-            self._report(job)
+            if job.begin():
+                job.run()
+                self._report(job)
             with self._lock:
                 if self._jobs.empty():
                     self._idle += 1
 
-    def _report(self, job: _Job) -> None:
+    def _report(self, job: Job) -> None:
         self._done.append(job)
         if not self._reporting:  # cleared before the results are drained, so none is left behind
             self._reporting = True
