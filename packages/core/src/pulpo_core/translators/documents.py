@@ -21,7 +21,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan = make_scanner(json.JSONDecoder(parse_constant=_refuse_constant))  # `decode` looks for white space twice
+# `JSONDecoder.decode` looks for white space twice, which takes as long as reading a small message.
+_scan = make_scanner(json.JSONDecoder(parse_constant=_refuse_constant))  # type: ignore[arg-type] # typeshed has it differently
 _WHITESPACE = " \t\n\r"
 
 
