@@ -13,6 +13,26 @@ from pulpo_core import ConfigurationError, Envelope, QueueNotFound, SystemClock,
 
 from .conftest import Opener
 
+
+def open_to_the_group(path: Path) -> None:
+    path.chmod(0o660)
+    path.with_name("shop.db.lock").unlink()
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names_beside(path: Path) -> set[str]:
+    return {found.name for found in path.parent.iterdir()}
+
+
+def link_to(path: Path) -> Path:
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    return link
+
+
 MOUNTS = r"""sysfs /sys sysfs rw 0 0
 /dev/vda1 / ext4 rw 0 0
 server:/export /srv/shared nfs4 rw 0 0
@@ -96,28 +116,27 @@ async def test_only_the_owner_can_open_what_was_created(opened: Opener, path: Pa
     finally:
         os.umask(before)
 
-    modes = {found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    modes = {found.name: mode_of(found) for found in path.parent.iterdir()}
     assert modes == {"shop.db": 0o600, "shop.db-wal": 0o600, "shop.db-shm": 0o600, "shop.db.lock": 0o600}
 
 
 async def test_who_may_use_the_file_may_use_what_lies_beside_it(opened: Opener, path: Path) -> None:
     await FileAdapter().create(f"file://{path}", {})
-    path.chmod(0o660)
-    path.with_name("shop.db.lock").unlink()
+    open_to_the_group(path)
 
     queue = await opened()
     await queue.publish([Envelope(body=b"{}")])
 
-    assert stat.S_IMODE(path.with_name("shop.db.lock").stat().st_mode) == 0o660
+    assert mode_of(path.with_name("shop.db.lock")) == 0o660
 
 
 async def test_a_link_leads_to_the_file(opened: Opener, path: Path, tmp_path: Path) -> None:
-    link = tmp_path / "link.db"
-    link.symlink_to(path)
+    link = link_to(path)
     await (await opened()).publish([Envelope(body=b"{}")])
 
     adapter = FileAdapter()
     async with adapter.open(f"file://{link}?queue=orders", clock=SystemClock(), jitter=SystemJitter()) as queue:
         assert (await queue.stats()).ready == 1
 
-    assert not list(tmp_path.glob("link.db?*"))
+    assert "link.db-wal" not in names_beside(link)
+    assert "link.db.lock" not in names_beside(link)

@@ -11,6 +11,18 @@ from pulpo_core import ConfigurationError, Envelope
 from .conftest import Opener
 
 
+def there(path: Path) -> bool:
+    return path.exists()
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
@@ -54,12 +66,12 @@ async def test_a_newer_file_is_refused_and_not_touched(opened: Opener, path: Pat
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     connection.close()
-    before = path.read_bytes()
+    before = content(path)
 
     with pytest.raises(ConfigurationError, match=r"schema version \d+.*upgrade pulpo-adapter-file"):
         await opened()
 
-    assert path.read_bytes()[:18] == before[:18]  # up to the bytes that name the kind of journal
+    assert content(path)[:18] == before[:18]  # up to the bytes that name the kind of journal
 
 
 async def test_the_file_of_another_program_is_refused(opened: Opener, path: Path) -> None:
@@ -72,16 +84,16 @@ async def test_the_file_of_another_program_is_refused(opened: Opener, path: Path
 
 
 async def test_a_text_file_is_refused(opened: Opener, path: Path) -> None:
-    path.write_text("not a database, and longer than the header of one. " * 20)
+    write(path, b"not a database, and longer than the header of one. " * 20)
 
     with pytest.raises(ConfigurationError, match="not a queue of pulpo"):
         await opened()
 
-    assert path.read_text().startswith("not a database")
+    assert content(path).startswith(b"not a database")
 
 
 async def test_an_empty_file_becomes_a_queue(opened: Opener, path: Path) -> None:
-    path.touch()
+    write(path, b"")
 
     queue = await opened()
 
@@ -89,14 +101,14 @@ async def test_an_empty_file_becomes_a_queue(opened: Opener, path: Path) -> None
 
 
 async def test_a_log_without_its_file_is_not_thrown_away(opened: Opener, path: Path) -> None:
-    path.with_name("shop.db-wal").write_bytes(b"messages of a file that somebody removed")
+    write(path.with_name("shop.db-wal"), b"messages of a file that somebody removed")
 
     queue = await opened()
-    with pytest.raises(ConfigurationError, match="is gone, but shop.db-wal"):
+    with pytest.raises(ConfigurationError, match=r"is gone, but shop\.db-wal"):
         await queue.publish([Envelope(body=b"{}")])
 
-    assert path.with_name("shop.db-wal").exists()
-    assert not path.exists()
+    assert there(path.with_name("shop.db-wal"))
+    assert not there(path)
 
 
 async def test_a_file_whose_creator_was_killed_is_finished_by_the_next(opened: Opener, path: Path) -> None:

@@ -39,6 +39,7 @@ class Calls:
         """
         if self.closed:
             raise AdapterError(f"{self.desk.settings.url} was closed by its holder")
+        self.writer.check_process()  # first: in a forked child asyncio knows of no running loop
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         submission = Submission(operation, loop, partial(self._answered, future, operation))

@@ -67,13 +67,9 @@ def pages_to_free(connection: sqlite3.Connection) -> int:
 
 
 def give_room_back(transaction: Transaction) -> bool:
-    """Give a portion of the free pages back; whether there is more to do.
-
-    `meta.vacuums` tells the other processes that the file shrinks in order.
-    """
+    """Give a portion of the free pages back; whether there is more to do."""
     if not pages_to_free(transaction.connection):
         return False
-    transaction.connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'vacuums'")
     transaction.connection.execute(f"PRAGMA incremental_vacuum({VACUUM_STEP})").fetchall()
     transaction.weight += VACUUM_STEP
     return pages_to_free(transaction.connection) > 0

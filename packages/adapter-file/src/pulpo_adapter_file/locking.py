@@ -5,8 +5,10 @@ costs hundreds of milliseconds when several write; the kernel wakes the next hol
 once. It is also what keeps writers and checkpoints of different processes apart: SQLite before
 3.51.3 can corrupt a write-ahead log when they meet.
 
-Three rules. Opening, write transactions, checkpoints and closing happen under the lock. Nobody
-removes the file. The lock dies with its process, however it dies.
+Four rules. Opening, write transactions, checkpoints and closing happen under the lock. Nobody
+removes the file. The lock dies with its process, however it dies. Once there was a queue beside
+it, the lock file says so (`FileLock.mark`): a queue file that is gone then was lost, and is not
+silently begun anew.
 """
 
 from __future__ import annotations
@@ -91,6 +93,15 @@ class FileLock:
         except FileNotFoundError:
             return False
         return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
+
+    def mark(self) -> None:
+        """Note for ever that there is a queue; the caller holds the lock."""
+        if self._descriptor is not None and not self.is_marked():
+            os.pwrite(self._descriptor, f"{self._queue_file.name} is a queue of pulpo\n".encode(), 0)
+
+    def is_marked(self) -> bool:
+        """Whether there was a queue before; the caller holds the lock."""
+        return self._descriptor is not None and os.fstat(self._descriptor).st_size > 0
 
     def _release(self) -> None:
         if self._descriptor is not None:

@@ -34,7 +34,7 @@ READY, DELAYED, RESERVED, BURIED = 0, 1, 2, 3  # `message.state`; the partial in
 
 _FIRST: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-INSERT INTO meta VALUES ('sequence', 0), ('vacuums', 0), ('seen', 0), ('stepped', 0);
+INSERT INTO meta VALUES ('sequence', 0), ('seen', 0), ('stepped', 0);
 
 CREATE TABLE queue (
     id           INTEGER PRIMARY KEY,

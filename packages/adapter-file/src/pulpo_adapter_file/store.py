@@ -42,6 +42,27 @@ class NotThereYet(QueueNotFound):
     """The file is not there, and what was asked does not create it."""
 
 
+class Header:
+    """Reads the beginning of the file past SQLite, through a descriptor of its own.
+
+    POSIX drops every lock that a process has on a file when it closes any descriptor of it, so
+    this one is opened before SQLite opens the file, and closed after SQLite has closed it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def fits(self, size: int) -> bool:
+        """Whether a file of *size* bytes holds all the pages that its header tells of."""
+        header = os.pread(self._descriptor, 100, 0)
+        page_size, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+        return len(header) == 100 and size >= pages * (65_536 if page_size == 1 else page_size)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+
 class Store:
     """A queue file, open. Used by one thread at a time.
 
@@ -50,15 +71,15 @@ class Store:
         damage: what makes going on impossible; raised by `check` from then on.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, header: Header) -> None:
         self.path = path
         self.connection = connection
         self.damage: PulpoError | None = None
-        self._log_path = path.with_name(path.name + "-wal")
+        self._log_path = _log_of(path)
         self._identity = _identity(path)
         self._log_identity: tuple[int, int] | None = None
         self._size = path.stat().st_size
-        self._vacuums = self._count_vacuums()
+        self._header = header
         self._synchronous = ""
 
     @classmethod
@@ -79,29 +100,26 @@ class Store:
         if not create and not path.exists():
             raise NotThereYet(f"there is no queue file {path}; publishing to it or running a worker creates it")
         with lock.held(timeout=timeout):
-            created = not path.exists()
+            created = _is_missing(path)
             if created:
-                _create(path)
-            connection = _connect(path)
-            try:
-                _prepare(connection, path)
-                store = cls(path, connection)
-            except BaseException:
-                connection.close()
-                raise
+                _create(path, lock)
+            store = _opened(path)
+            lock.mark()
         if created:
             sync_directory(path.parent)
             _log.info("created queue file %s", path)
         return store
 
-    def check(self) -> None:
+    def check(self, *, locked: bool) -> None:
         """Make sure that the file is still the one that was opened; cheap enough for every transaction.
+
+        Args:
+            locked: the caller holds the lock, so the size of the file means something.
 
         Raises:
             ConfigurationError: it was removed, replaced or cut; nothing may be written any more.
         """
-        if self.damage is None:
-            self._look_at_file()
+        self.damage = self.damage or self._find_damage(locked=locked)
         if self.damage is not None:
             raise self.damage
 
@@ -109,19 +127,20 @@ class Store:
         """Let nobody touch the file any more."""
         self.damage = damage
 
-    def _look_at_file(self) -> None:
+    def _find_damage(self, *, locked: bool) -> PulpoError | None:
         try:
             found = os.stat(self.path)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
         except FileNotFoundError:
-            self.damage = QueueNotFound(f"queue file {self.path} was removed while it was in use; restart with care")
-            return
+            return QueueNotFound(f"queue file {self.path} was removed while it was in use; restore it")
         if (found.st_dev, found.st_ino) != self._identity:
-            self.damage = ConfigurationError(f"queue file {self.path} was replaced by another while it was in use")
-        elif not self._log_is_ours():
-            self.damage = ConfigurationError(f"queue file {self.path}: its -wal file was removed or replaced in use")
-        elif found.st_size < self._size:
-            self._look_at_loss()
-        self._size = found.st_size
+            return ConfigurationError(f"queue file {self.path} was replaced by another while it was in use")
+        if not self._log_is_ours():
+            return ConfigurationError(f"queue file {self.path}: its -wal file was removed or replaced in use")
+        if locked:
+            before, self._size = self._size, found.st_size
+            if self._size < before and not self._header.fits(self._size):
+                return ConfigurationError(f"queue file {self.path} was truncated while it was in use; restore it")
+        return None
 
     def _log_is_ours(self) -> bool:
         if self._log_identity is None:  # made by the first transaction after opening
@@ -132,21 +151,6 @@ class Store:
         except FileNotFoundError:
             return False
 
-    def _look_at_loss(self) -> None:
-        """The file is shorter than it was: a vacuum of ours or of another process, or somebody cut it."""
-        try:
-            vacuums = self._count_vacuums()
-            known, self._vacuums = vacuums != self._vacuums, vacuums
-            if known or self.connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-                return
-        except sqlite3.DatabaseError:
-            pass
-        self.damage = ConfigurationError(f"queue file {self.path} was truncated while it was in use; restore it")
-
-    def _count_vacuums(self) -> int:
-        count: int = self.connection.execute("SELECT value FROM meta WHERE key = 'vacuums'").fetchone()[0]
-        return count
-
     def synchronous(self, level: str) -> None:
         """Let the next transactions be as durable as *level* (FULL, NORMAL) says."""
         if level != self._synchronous:
@@ -156,10 +160,13 @@ class Store:
     def checkpoint(self) -> None:
         """Bring what is in the log into the file; the caller holds the lock."""
         self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._size = self.path.stat().st_size
 
     def close(self) -> None:
         """Close the connection; the caller holds the lock, for the last one to close does a checkpoint."""
         self.connection.close()
+        if self.damage is None:  # else others of this process may have it open anew: see `Header`
+            self._header.close()
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -167,14 +174,41 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _create(path: Path) -> None:
-    log = path.with_name(path.name + "-wal")
+def _is_missing(path: Path) -> bool:
+    """Whether there is no file, or one into which nothing was ever written."""
+    return not path.exists() or (path.stat().st_size == 0 and not _log_of(path).exists())
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _create(path: Path, lock: FileLock) -> None:
+    log = _log_of(path)
     if log.exists() and log.stat().st_size:
         raise ConfigurationError(
             f"queue file {path} is gone, but {log.name} with messages of it is there: restore the file, "
             f"or remove {log.name} to begin with an empty queue"
         )
-    create_owner_only(path)
+    if lock.is_marked():
+        raise ConfigurationError(
+            f"queue file {path} is {'empty' if path.exists() else 'gone'}, but {lock.path.name} says that there were "
+            f"messages in it: restore the file, or remove {lock.path.name} to begin with an empty queue"
+        )
+    if not path.exists():
+        create_owner_only(path)
+
+
+def _opened(path: Path) -> Store:
+    header = Header(path)
+    connection = _connect(path)
+    try:
+        _prepare(connection, path)
+        return Store(path, connection, header)
+    except BaseException:
+        connection.close()
+        header.close()
+        raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -67,14 +67,20 @@ class Writer:
 
     # --- from any loop ---
 
-    def submit(self, submission: Submission) -> None:
-        """Let the thread do it; the answer comes to `Submission.on_answer`.
+    def check_process(self) -> None:
+        """Refuse to work for a forked child.
 
         Raises:
             ConfigurationError: this is a process that was forked from the one that opened the file.
         """
         if self.pid != os.getpid():
-            raise forked(self.path)
+            raise ConfigurationError(
+                f"queue file {self.path} was opened before this process was forked; open the queue in the child, "
+                "or spawn it"
+            )
+
+    def submit(self, submission: Submission) -> None:
+        """Let the thread do it; the answer comes to `Submission.on_answer`."""
         if self._thread is None:
             self._start()
         self._inbox.put(submission)
@@ -144,7 +150,7 @@ class Writer:
     def _work(self) -> None:
         try:
             committer = self._opened()
-            committer.store.check()
+            committer.store.check(locked=False)
             self._answer_looks(committer)
             if self._pending:
                 self._answer_changes(committer)
@@ -200,7 +206,7 @@ class Writer:
     def _answer_changes(self, committer: Committer) -> None:
         with self._lock.held():
             self._gather()
-            committer.store.check()
+            committer.store.check(locked=True)
             answers = committer.do(self._take())
         self._worked = True
         stirred, committer.stirred = committer.stirred, set()
@@ -214,6 +220,7 @@ class Writer:
     def _keep_house(self, committer: Committer) -> None:
         if committer.weight >= CHECKPOINT_AFTER:
             with self._lock.held():
+                committer.store.check(locked=True)
                 committer.checkpoint()
         if self._worked and time.monotonic() >= self._next_round:
             self._worked = False
@@ -244,10 +251,3 @@ class Writer:
 
 def _nothing() -> None:
     """Nobody waits for the end."""
-
-
-def forked(path: Path) -> ConfigurationError:
-    """The refusal to use in a child what its parent opened."""
-    return ConfigurationError(
-        f"queue file {path} was opened before this process was forked; open the queue in the child, or spawn it"
-    )
