@@ -80,6 +80,7 @@ async def queues_are_apart(bench: Bench) -> None:
     """What is published to one queue never comes out of another."""
     elsewhere = await bench.elsewhere()
     await bench.publish(bench.envelope(b"here"))
+    await elsewhere.nothing_comes("nothing was published there yet")
     await elsewhere.publish(bench.envelope(b"there"))
 
     here, there = await bench.take_one(), await elsewhere.take_one()
