@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pulpo_core import BuryMessage, Policy, Route, Unavailable, Until
+from pulpo_core import BuryMessage, Policy, PulpoError, Route, Until
 from pulpo_core.testing import virtual_time
 
 from .fakes import (
@@ -283,7 +283,7 @@ async def test_when_every_thread_is_abandoned_the_worker_stops_with_an_error(blo
     worker = Worker.of(
         Route(url, blocking, timeout=5, concurrency=2), Route(other, healthy, name="other"), threads=2, thread_grace=30
     )
-    with pytest.raises(Unavailable, match="threads"):
+    with pytest.raises(PulpoError, match="thread"):
         await worker.run()
 
     assert worker.dispatcher.abandoned == 2

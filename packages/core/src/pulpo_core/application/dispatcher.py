@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
@@ -17,7 +17,7 @@ from pulpo_core.ports.adapter import Publisher, Queue
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
 
-from .binding import BoundHandler, finish
+from .binding import finish
 from .clock import SystemClock, SystemJitter
 from .follow_ups import FollowUps
 from .gate import Gate
@@ -39,6 +39,9 @@ MAX_HOLD: Final = timedelta(hours=12)
 
 #: Settlements may take so long once every handler has ended.
 FLUSH_FOR: Final = timedelta(seconds=10)
+
+#: Each handler's own ``stop`` may take so long, in seconds.
+STOP_FOR: Final = 5.0
 
 #: A handler that ignores its cancellation is cancelled again so often, in seconds.
 CANCEL_AGAIN: Final = 1.0
@@ -78,10 +81,10 @@ class Dispatcher:
         jitter: Jitter | None = None,
     ) -> None:
         self._routes = check_routes([routes] if isinstance(routes, Route) else list(routes))
-        self._concurrency = concurrency
-        self._threads_wanted = threads
-        self._grace = seconds(grace)
-        self._thread_grace = seconds(thread_grace)
+        self._concurrency = _limit(concurrency, "concurrency")
+        self._threads_wanted = _limit(threads, "threads")
+        self._grace = seconds(grace, field="grace")
+        self._thread_grace = seconds(thread_grace, field="thread_grace")
         self._until = until or Until()
         self._clock: Clock = clock or SystemClock()
         self._jitter: Jitter = jitter or SystemJitter()
@@ -92,7 +95,8 @@ class Dispatcher:
         self._cut_requested: asyncio.Event | None = None
         self._stopped_early = False
         self._failure: BaseException | None = None
-        self._others: dict[str, tuple[Publisher, Encoder]] = {}
+        self._others: dict[str, Queue] = {}
+        self._opening = asyncio.Lock()
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -141,7 +145,8 @@ class Dispatcher:
         """
         self._stop_requested, self._cut_requested = asyncio.Event(), asyncio.Event()
         async with AsyncExitStack() as stack:
-            threads = self._threads = Threads(self._threads_wanted or self._slots())
+            wanted = self._threads_wanted or self._slots()
+            threads = self._threads = Threads(wanted, on_exhausted=self._out_of_threads)
             stack.callback(threads.close)
             await self._open_routes(stack, threads)
             if not self._stopped_early:
@@ -221,6 +226,7 @@ class Dispatcher:
             capabilities=queue.capabilities,
             pipeline=pipeline,
             follow_ups=FollowUps(queue=queue, encoder=encoder, open_other=open_other),
+            on_failure=self._fail,
             clock=self._clock,
             jitter=self._jitter,
             emit=self._emit,
@@ -242,10 +248,13 @@ class Dispatcher:
         )
 
     async def _open_other(self, url: str, route: Route, stack: AsyncExitStack) -> tuple[Publisher, Encoder]:
-        if url not in self._others:
-            queue = await stack.enter_async_context(open_queue(url, clock=self._clock, jitter=self._jitter))
-            self._others[url] = (queue, self._encoder(route, queue))
-        return self._others[url]
+        async with self._opening:  # two handlers may name it at the same time
+            if url not in self._others:
+                self._others[url] = await stack.enter_async_context(
+                    open_queue(url, clock=self._clock, jitter=self._jitter)
+                )
+        queue = self._others[url]
+        return queue, self._encoder(route, queue)
 
     # -------------------------------------------------------------------------------------------------------- running
 
@@ -261,8 +270,6 @@ class Dispatcher:
         self._emit(RouteStarted(route=pump.name))
         try:
             await pump.run()
-        except PulpoError as error:
-            self._fail(error)
         except Exception as error:
             log.exception("route %s broke down", pump.name)
             self._fail(error)
@@ -271,8 +278,15 @@ class Dispatcher:
 
     def _fail(self, error: BaseException) -> None:
         """Remember the first failure and stop everything in order."""
+        if not isinstance(error, (PulpoError, SystemExit, KeyboardInterrupt)):
+            log.error("stopping, because of what should not happen", exc_info=error)
         self._failure = self._failure or error
         self.stop()
+
+    def _out_of_threads(self) -> None:
+        """Every thread was given up: nothing that needs one could be handled any more."""
+        if not self._stopped_early:
+            self._fail(PulpoError("every thread is taken by a handler that does not end; a new process can go on"))
 
     async def _stop_when_asked(self) -> None:
         if self._stop_requested is None or self._cut_requested is None:
@@ -287,15 +301,17 @@ class Dispatcher:
             await self._clock.sleep(CANCEL_AGAIN)
 
     async def _stop_handlers(self) -> None:
-        for bound in self._bound_handlers():
-            if bound.stop is not None:
-                try:
-                    await finish(bound.stop())
-                except Exception:
-                    log.exception("handler %s failed to stop", bound.name)
+        for stop, name in self._stops().items():
+            try:
+                async with asyncio.timeout(STOP_FOR):
+                    await finish(stop())
+            except Exception:
+                log.exception("handler %s failed to stop", name)
 
-    def _bound_handlers(self) -> list[BoundHandler]:
-        return [bound for route in self._routes for bound in as_table(route.handlers)]
+    def _stops(self) -> Mapping[Callable[[], Any], str]:
+        """What is to be called at the end, once for each object however often it is registered."""
+        every = [bound for route in self._routes for bound in as_table(route.handlers)]
+        return {bound.stop: bound.name for bound in every if bound.stop is not None}
 
     def _emit(self, event: Event) -> None:
         for observer in self._observers:
@@ -303,6 +319,12 @@ class Dispatcher:
                 observer(event)
             except Exception:
                 log.exception("observer %r failed", observer)
+
+
+def _limit(value: int | None, field: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigurationError(f"{field}: expected a whole number from 1, not {value!r:.40}")
+    return value
 
 
 def check_routes(routes: Sequence[Any]) -> list[Route]:

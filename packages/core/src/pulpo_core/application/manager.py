@@ -16,7 +16,6 @@ from pulpo_core.domain.errors import (
     ApplicationError,
     ConfigurationError,
     HandlerError,
-    PulpoError,
     Unavailable,
     Unsupported,
 )
@@ -120,7 +119,9 @@ class Manager:
         error: BaseException | None = None
         try:
             await self.dispatcher.run()
-        except (PulpoError, SystemExit, KeyboardInterrupt) as failure:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as failure:  # noqa: BLE001 - the report says what it was
             error = failure
         finally:
             self._loop = None
@@ -173,5 +174,5 @@ class Manager:
 def _status_of_end(error: BaseException) -> int:
     """A handler may end the process with a status of its own."""
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     return status_of(error)

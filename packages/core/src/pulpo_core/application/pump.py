@@ -22,7 +22,7 @@ from pulpo_core.domain.backoff import Backoff, JitterMode
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.errors import AdapterError, PulpoError
+from pulpo_core.domain.errors import AdapterError
 from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.ports.adapter import Accounting, Provider
@@ -58,7 +58,7 @@ class Pump:
 
     Attributes:
         gate: bounds the handlers of the whole process.
-        grace: how long handlers may go on once the route is stopped.
+        on_failure: told when it cannot go on; expected to stop every route, this one too.
         flush_for: how long settlements may take at the end.
     """
 
@@ -73,6 +73,7 @@ class Pump:
     clock: Clock
     jitter: Jitter
     emit: Callable[[Event], None]
+    on_failure: Callable[[BaseException], None]
     watched: bool
     until: Until
     quota: Quota
@@ -93,7 +94,6 @@ class Pump:
     _nothing: Idlers = attrs.field(init=False, factory=Idlers)
     _stopping: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _receiver: asyncio.Task[None] | None = attrs.field(init=False, default=None)
-    _failure: PulpoError | None = attrs.field(init=False, default=None)
     _cut: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -112,11 +112,7 @@ class Pump:
     # --------------------------------------------------------------------------------------------------- life of it
 
     async def run(self) -> None:
-        """Run to the end; returns when everything received is in the ledger.
-
-        Raises:
-            PulpoError: the queue is gone for good. What was in hand is settled as far as it could be.
-        """
+        """Run to the end; returns when everything received is in the ledger."""
         self.pipeline.runner = asyncio.current_task()
         async with asyncio.TaskGroup() as helpers:
             tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
@@ -127,8 +123,6 @@ class Pump:
             await self._flush()
             for task in tasks:
                 task.cancel()
-        if self._failure is not None:
-            raise self._failure
 
     def stop(self) -> None:
         """Receive no more; what runs goes on, what waits for a slot is given back."""
@@ -162,8 +156,8 @@ class Pump:
     async def _receive_until_stopped(self, slots: asyncio.TaskGroup) -> None:
         try:
             await self._receive_on_and_on(slots)
-        except PulpoError as error:
-            self._failure = error
+        except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
+            self.on_failure(error)
 
     async def _receive_on_and_on(self, slots: asyncio.TaskGroup) -> None:
         wait = timedelta() if self.until.polls else self.wait
@@ -307,7 +301,7 @@ class Pump:
     async def _follow_up(self, held: Held, decision: Decision, ack: Ack) -> Decision:
         try:
             await self.follow_ups.attach(held, ack)
-        except PulpoError as error:
+        except Exception as error:  # noqa: BLE001 - translators and middleware are user code
             return self.pipeline.decide(held, Failed(error))
         return decision
 
