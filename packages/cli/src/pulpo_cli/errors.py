@@ -12,6 +12,7 @@ import attrs
 import rich_click as click
 
 from .session import Session
+from .units import printable
 
 DONE = 0
 FAILED = 1
@@ -87,7 +88,7 @@ def report(error: BaseException, session: Session) -> int:
         traceback.print_exception(error)
     failure = failure_of(error)
     if failure.line:
-        click.echo(f"pulpo: {failure.line}", err=True)
+        print(f"pulpo: {printable(failure.line)}", file=sys.stderr)
     return failure.status
 
 

@@ -28,6 +28,7 @@ def _verbosity() -> list[click.Parameter]:
         click.Option(
             ["-v", "--verbose"],
             count=True,
+            metavar="",
             expose_value=False,
             callback=_more,
             help="Say more; -vv also shows where an error came from.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import attrs
+import rich_click as click
 
 from pulpo_core import InvalidMessage, Message, TranslationError, message_of
 
@@ -60,8 +61,25 @@ def _kind(value: object) -> str:
     return {list: "an array", str: "a text", bool: "a truth value"}.get(type(value), "a number")
 
 
-def read_header(text: str) -> Any:
-    """The value of a header: JSON if it is JSON, else the text itself."""
+def read_pairs(texts: Iterable[str], *, option: str) -> dict[str, Any]:
+    """The pairs of ``NAME=VALUE``, whose values are JSON if they are JSON, else the text itself.
+
+    Args:
+        option: where they were given, for error texts.
+
+    Raises:
+        UsageError: one is no such pair.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.UsageError(f"{option}: {text!r} is not NAME=VALUE")
+        pairs[name] = _json_or_text(value)
+    return pairs
+
+
+def _json_or_text(text: str) -> Any:
     try:
         return _parse(text)
     except InvalidMessage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -26,12 +26,24 @@ _PREFIX: Final = "pulpo_"
 
 def configure(verbosity: int, *, form: str) -> None:
     """Send log records of *verbosity* to stderr, as ``console`` lines or as ``json``."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(_json() if form == "json" else _console())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     for name, level in LEVELS[max(min(verbosity, 2), -1)].items():
         logging.getLogger(name).setLevel(level)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that time: while a progress line is shown, that is not what it was at the start."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there, fixed once
+        """Where to write."""
+        return sys.stderr
 
 
 def _json() -> logging.Formatter:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import rich_click as click
 
 from . import __version__
@@ -10,8 +13,8 @@ from .frame import LazyGroup
 _PANELS = {
     "Work": ["run", "demo", "publish"],
     "Look": ["stats", "peek", "buried", "routes", "adapters"],
-    "Repair": ["pop", "delete", "purge"],
-    "Set up": ["completion"],
+    "Repair": ["pop", "delete", "purge", "move"],
+    "Set up": ["queue", "completion"],
 }
 
 _MODULES = {name: f"pulpo_cli.commands.{name.replace('-', '_')}" for names in _PANELS.values() for name in names}
@@ -41,4 +44,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash gets its code, not an error
+            stream.reconfigure(errors="backslashreplace")
     cli.main()

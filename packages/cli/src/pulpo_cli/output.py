@@ -14,12 +14,12 @@ from .units import printable
 
 def say(text: str) -> None:
     """Write one line of data."""
-    click.echo(printable(text))
+    print(printable(text))
 
 
 def say_json(value: object) -> None:
     """Write *value* as one line of JSON, or indented when a person looks at it."""
-    click.echo(json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None))
+    print(json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None))
 
 
 def _speaks_utf8() -> bool:
@@ -29,12 +29,12 @@ def _speaks_utf8() -> bool:
 def note(text: str) -> None:
     """Tell a person something that is not data; ``-q`` leaves it out."""
     if not session().quiet:
-        click.echo(printable(text), err=True)
+        print(printable(text), file=sys.stderr)
 
 
 def complain(text: str) -> None:
     """Tell a person about something that went wrong while the command goes on."""
-    click.echo(f"pulpo: {printable(text)}", err=True)
+    print(f"pulpo: {printable(text)}", file=sys.stderr)
 
 
 def at_terminal(stream: Any) -> bool:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 import attrs
-import rich_click as click
-from rich import box
+from rich.box import Box
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -17,6 +16,9 @@ from rich.text import Text
 
 from .output import at_terminal
 from .units import printable
+
+#: Lines below the titles and above a total, and no others. Eight lines, as rich wants them.
+_BOX = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
 
 #: Wide enough for any table, so that nothing is cut or wrapped where no person looks.
 _UNLIMITED = 100_000
@@ -52,7 +54,14 @@ def print_table(
         last_is_total: set the last row apart.
         to: stdout unless given.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", border_style="dim")
+    table = Table(
+        box=_BOX,
+        show_header=any(column.title for column in columns),
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        border_style="dim",
+    )
     for column in columns:
         table.add_column(
             column.title,
@@ -89,7 +98,7 @@ def show(renderable: RenderableType, *, title: str = "", to: TextIO | None = Non
         page = Console(file=io.StringIO(), width=_UNLIMITED, highlight=False, color_system=None, force_terminal=False)
         with page.capture() as captured:
             _print(page, renderable, title)
-        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
+        print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
 
 
 def _print(console: Console, renderable: RenderableType, title: str) -> None:

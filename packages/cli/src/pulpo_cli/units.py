@@ -40,7 +40,7 @@ def _parts(seconds: int) -> list[str]:
     for size, unit in _STEPS:
         count, seconds = divmod(seconds, size)
         if count:
-            parts.append(f"{count} {unit}")
+            parts.append(f"{count:,} {unit}")
         elif parts:
             break
     return parts

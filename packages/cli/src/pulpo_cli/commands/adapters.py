@@ -12,7 +12,7 @@ import rich_click as click
 
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option
-from pulpo_cli.output import complain, note, say_json
+from pulpo_cli.output import complain, say_json
 from pulpo_cli.tables import Column, print_table
 from pulpo_cli.units import number, span
 from pulpo_core import Capabilities, ConfigurationError, Installed, installed_adapters
@@ -32,7 +32,6 @@ def adapters(*, as_json: bool) -> None:
         return
     columns = [Column(""), *(Column(f"{each.scheme}://") for each, _ in known)]
     print_table(columns, _rows(known))
-    note("other kinds of queues: install pulpo-adapter-beanstalkd or pulpo-adapter-sqs, or write an adapter")
 
 
 def _capabilities(installed: Installed) -> Capabilities | None:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.interrupts import Interrupts
-from pulpo_cli.jobs import Job, parse_pairs, read_header, read_jobs, repeated
+from pulpo_cli.jobs import Job, parse_pairs, read_jobs, read_pairs, repeated
 from pulpo_cli.options import WHEN, json_option, queue_option
 from pulpo_cli.output import complain, note, say, say_json
 from pulpo_cli.progress import Progress, progress
@@ -78,7 +78,7 @@ def _message(given: dict[str, Any]) -> Message:
             priority=given["priority"],
             delay=given["delay"],
             expiration=given["expires"],
-            header=dict(map(_header, given["headers"])),
+            header=read_pairs(given["headers"], option="--header"),
         )
     except InvalidMessage as error:
         raise click.UsageError(str(error)) from error
@@ -97,13 +97,6 @@ def _body(given: dict[str, Any]) -> dict[str, Any]:
         return parse_pairs(given["body"] if source == "body" else given["body_file"].read())
     except InvalidMessage as error:
         raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
-
-
-def _header(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise click.UsageError(f"--header: {text!r} is not NAME=VALUE")
-    return name, read_header(value)
 
 
 def _nothing_beside_from_file(context: click.Context) -> None:

@@ -1,0 +1,1 @@
+"""`pulpo demo`: a complete run on real input, small enough to read."""
