@@ -1,0 +1,154 @@
+"""Results as tables for people and as a document for programs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import Case, Goal
+from benchmarks.results import Results, Spread, spread
+
+
+def machine() -> dict[str, str]:
+    """What this was measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "system": platform.platform(),
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "SQLite": sqlite3.sqlite_version,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def project_versions() -> dict[str, str]:
+    """The versions of pulpo and of what it stands on."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name.startswith("pulpo-") or name in ("aiobotocore", "attrs", "botocore", "cattrs", "greenstalk", "uvloop"):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def document(results: Results, about: dict[str, Any]) -> dict[str, Any]:
+    """Everything, for JSON."""
+    return {
+        "title": results.group.title,
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        **about,
+        "baseline": results.group.baseline,
+        "cases": {
+            case.name: {
+                "baseline": baseline_of(results, case),
+                "rounds": results.rounds.get(case.name, []),
+                "not_run": results.not_run.get(case.name),
+                "failed": results.failures.get(case.name),
+            }
+            for case in results.group.cases
+            if case.name in results.rounds
+        },
+        "goals": [
+            {"goal": _goal_text(goal), "ratio": found[0].median, "met": found[1]}
+            for goal in results.group.goals
+            if (found := results.goal(goal))
+        ],
+    }
+
+
+def baseline_of(results: Results, case: Case) -> str:
+    """The case that *case* is divided by."""
+    return case.baseline or results.group.baseline
+
+
+def text(results: Results, about: dict[str, Any]) -> str:
+    """The tables."""
+    parts = [f"# {results.group.title}", " · ".join(f"{k} {v}" for k, v in about["machine"].items())]
+    parts += [" · ".join(f"{k} {v}" for k, v in {**about["versions"], **about["peers"]}.items())]
+    parts += [_measured(results, figure) for figure in results.figures() if results.unit(figure) is None]
+    recorded = [figure for figure in results.figures() if results.unit(figure) is not None]
+    parts += [_recorded(results, recorded)] if recorded else []
+    parts += [f"not run: {name}: {why}" for name, why in results.not_run.items()]
+    parts += [f"FAILED: {name}: {why}" for name, why in results.failures.items()]
+    goals = [_goal_line(goal, found) for goal in results.group.goals if (found := results.goal(goal))]
+    parts += ["\n".join(["goals", *goals])] if goals else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _measured(results: Results, figure: str) -> str:
+    rows = [[figure, "messages/s", "CPU µs/message", "messages/s ÷", "CPU ÷", "by"]]
+    for case in results.cases():
+        if not results.spread(case.name, figure, "cpu_us"):
+            continue
+        base = baseline_of(results, case)
+        rates = spread(results.ratios(case.name, base, figure, "rate"))
+        cpu = spread(results.ratios(case.name, base, figure, "cpu_us"))
+        rows.append(
+            [
+                case.name,
+                _number(results.spread(case.name, figure, "rate")),
+                _number(results.spread(case.name, figure, "cpu_us")),
+                _number(rates),
+                _number(cpu),
+                base if cpu else "",
+            ]
+        )
+    return _table(rows)
+
+
+def _recorded(results: Results, figures: Iterable[str]) -> str:
+    rows = [["other figures", "", "", "÷", "by"]]
+    for figure in figures:
+        for case in results.cases():
+            found = results.spread(case.name, figure, "value")
+            if found is None:
+                continue
+            base = baseline_of(results, case)
+            ratio = spread(results.ratios(case.name, base, figure, "value"))
+            unit = results.unit(figure)
+            rows.append([figure, case.name, f"{_number(found)} {unit}", _number(ratio), base if ratio else ""])
+    return _table(rows)
+
+
+def _goal_line(goal: Goal, found: tuple[Spread, bool]) -> str:
+    ratio, met = found
+    return f"  {'met   ' if met else 'MISSED'}  {_goal_text(goal)}: {_number(ratio)}"
+
+
+def _goal_text(goal: Goal) -> str:
+    what = {"cpu_us": "CPU of ", "rate": "rate of ", "value": ""}[goal.of] + goal.figure
+    bound = f"≤ {goal.at_most:g}" if goal.at_most is not None else f"≥ {goal.at_least:g}"
+    return f"{what}: {goal.case} ÷ {goal.against} {bound}"
+
+
+def _number(found: Spread | None) -> str:
+    if found is None:
+        return ""
+    return f"{_short(found.median)} ({_short(found.low)}–{_short(found.high)})"
+
+
+def _short(value: float) -> str:
+    """Three digits that say something."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 or not value else f"{value:.1e}"
+
+
+def _table(rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
