@@ -9,7 +9,18 @@ from typing import Any, Final
 
 import greenstalk
 
-from pulpo_core import AdapterError, Capabilities, Clock, MessageNotFound, Page, Peek, QueueStats, Record, State
+from pulpo_core import (
+    AdapterError,
+    Capabilities,
+    Clock,
+    MessageNotFound,
+    Page,
+    Peek,
+    QueueStats,
+    Record,
+    State,
+    Unsupported,
+)
 
 from .attempts import tried, was_buried
 from .codec import MAX_SECONDS, STATES, envelope_of, job_id_of, whole_seconds
@@ -170,9 +181,11 @@ class BeanstalkdInspector:
 
     async def purge(self, states: frozenset[State]) -> int:
         """See `Inspector.purge`. One round trip for each job; what comes in meanwhile may stay."""
+        if not states <= _PEEK_OF.keys():
+            raise Unsupported(f"a tube can be purged of what is {', '.join(sorted(_PEEK_OF))}, not of anything else")
         (stats,) = await self._ask([methodcaller("stats_tube", self._tube)])
         purged: set[int] = set()
-        for state in sorted(states & _PEEK_OF.keys()):
+        for state in sorted(states):
             purged |= await self._purge(_PEEK_OF[state], stats[f"current-jobs-{state}"])
         if State.BURIED in states:
             await self._drop_records(purged)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import AdapterError, Capabilities, Clock, Envelope, MessageTooLarge
+from pulpo_core import AdapterError, Capabilities, Clock, Envelope, MessageTooLarge, Unsupported
 
 from .codec import delay_of
 from .connection import Connection, Lost
@@ -76,8 +76,10 @@ class BeanstalkdPublisher:
         longest = self._capabilities.max_body_bytes
         if longest is not None and len(envelope.body) > longest:
             return MessageTooLarge(
-                f"a job of {len(envelope.body)} bytes; this beanstalkd takes at most {longest} (its -z option)"
+                f"a job of {len(envelope.body)} bytes; this beanstalkd keeps at most {longest} (its -z option)"
             )
+        if envelope.group is not None:
+            return Unsupported("a tube keeps no order within groups; take one tube for each group")
         try:
             delay = delay_of(envelope, self._clock.now())
         except AdapterError as error:

@@ -127,8 +127,9 @@ class Reception:
         if limit < 1:
             return ()
         if self._strays:
-            strays, self._strays = self._strays[:limit], self._strays[limit:]
-            return await self._deliver([stray for stray in strays if stray.holding.ours])
+            strays = self._pick_up(limit)
+            if strays:
+                return await self._deliver(strays)
         if self._interrupted.is_set():
             return ()
         seconds = wait.total_seconds()
@@ -175,6 +176,16 @@ class Reception:
             raise
         finally:
             lane.taking -= 1
+
+    def _pick_up(self, limit: int) -> list[_Stray]:
+        """What earlier receives left, unless its lease has ended meanwhile: then it comes again by itself."""
+        now = self._clock.monotonic()
+        for stray in self._strays:
+            if now >= stray.holding.deadline:
+                stray.holding.lose()
+        ours = [stray for stray in self._strays if stray.holding.ours]
+        self._strays = ours[limit:]
+        return ours[:limit]
 
     def _keep_strays(self, lane: Lane, asked_at: float, asked: asyncio.Future[list[Any]]) -> None:
         for answer in asked.result():

@@ -25,7 +25,19 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import Ack, AdapterError, Bury, Clock, Delivery, LeaseLost, MessageTooLarge, Release, Retry, Settling
+from pulpo_core import (
+    Ack,
+    AdapterError,
+    Bury,
+    Clock,
+    Delivery,
+    LeaseLost,
+    MessageTooLarge,
+    Release,
+    Retry,
+    Settling,
+    Unsupported,
+)
 
 from .attempts import lost_in_all
 from .codec import told_lease, whole_seconds
@@ -73,14 +85,15 @@ class Settlement:
 
     async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
         """See `Provider.settle`."""
-        items = [_claimed(settling) for settling in batch]
+        items = [_claimed(settling) for settling in batch if isinstance(settling.delivery.receipt, Holding)]
         try:
             await self._settle([item for item in items if item.claimed])
         finally:
             for item in items:
                 if item.claimed:
                     item.holding.unclaim()
-        return [await _result(item) for item in items]
+        results = iter([await _result(item) for item in items])
+        return [next(results) if isinstance(each.delivery.receipt, Holding) else _not_ours() for each in batch]
 
     async def _settle(self, items: list[_Item]) -> None:
         now = self._clock.monotonic()
@@ -99,14 +112,16 @@ class Settlement:
     async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
         """See `Provider.extend`."""
         now = self._clock.monotonic()
-        ours = [delivery.receipt for delivery in batch if delivery.receipt.ours]
+        receipts = [delivery.receipt for delivery in batch]
+        ours = [receipt for receipt in receipts if isinstance(receipt, Holding) and receipt.ours]
         answers = dict(await ask_each(ours, lambda holding: methodcaller("touch", holding.job)))
-        return [self._extended(delivery.receipt, answers, now) for delivery in batch]
+        return [
+            self._extended(receipt, answers[receipt], now) if receipt in answers else _not_ours()
+            for receipt in receipts
+        ]
 
-    def _extended(self, holding: Holding, answers: Mapping[Holding, Any], now: float) -> float | AdapterError:
-        if holding not in answers:
-            return LeaseLost("the job is settled, or went back to the queue with its connection")
-        error = error_of(answers[holding], Doing.EXTEND)
+    def _extended(self, holding: Holding, answer: Any, now: float) -> float | AdapterError:
+        error = error_of(answer, Doing.EXTEND)
         if isinstance(error, LeaseLost):
             holding.lose()
         if error is None:
@@ -117,8 +132,9 @@ class Settlement:
     # -------------------------------------------------------------------------- what is needed for the last word
 
     async def _prepare(self, items: list[_Item]) -> None:
-        await self._reclaim([item for item in items if item.kind is Ack])
-        others = [item for item in items if item.kind is not Ack]
+        now = self._clock.monotonic()
+        await self._reclaim([item for item in items if now >= item.holding.deadline])
+        others = [item for item in items if item.kind is not Ack and item.going]
         unknown = [item for item in others if item.holding.stats is None]
         error = await learn([item.holding for item in unknown], Doing.SETTLE)
         for item in unknown:
@@ -161,9 +177,15 @@ class Settlement:
         )
 
 
+def _not_ours() -> LeaseLost:
+    return LeaseLost("not in hand here: it is settled, went back with its connection, or was never received through it")
+
+
 def _claimed(settling: Settling) -> _Item:
     item = _Item(settling, settling.delivery.receipt)
-    if item.holding.ours:
+    if settling.follow_ups:
+        item.error = Unsupported("beanstalkd cannot publish and acknowledge at once; publish first")
+    elif item.holding.ours:
         item.claimed = True
         item.holding.claim(item.kind)
     return item
