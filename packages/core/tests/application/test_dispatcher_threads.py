@@ -294,10 +294,10 @@ async def test_when_every_thread_is_abandoned_the_worker_stops_with_an_error(blo
 async def test_a_worker_without_plain_functions_starts_no_thread():
     url = fresh_url()
     await publish(url, "job")
-    before = threading.active_count()
+    before = set(threading.enumerate())
     async with running(Route(url, Recorder())):
         await pass_time(1)
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
 
 
 @virtual_time
@@ -335,11 +335,9 @@ async def test_threads_of_a_finished_run_end(blocking):
     url = fresh_url()
     await publish(url, *[payload(number) for number in range(5)])
     blocking.let_go()
-    before = threading.active_count()
+    before = set(threading.enumerate())
     await run(Route(url, blocking), until=Until(burst=True))
-    for _ in range(100):
-        if threading.active_count() == before:
-            break
-        threading.Event().wait(0.01)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
 
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before

@@ -30,17 +30,20 @@ class Idlers:
         finally:
             if future.done() and not future.cancelled():
                 self._on_the_way -= 1
-            else:
+            elif future in self.waiting:
                 self.waiting.remove(future)
 
     def wake_one(self) -> None:
         """Wake one worker, unless one is on its way already."""
-        if self.waiting and not self._on_the_way:
-            self._on_the_way += 1
-            self.waiting.popleft().set_result(None)
+        while self.waiting and not self._on_the_way:
+            self._wake(self.waiting.popleft())
 
     def wake_all(self) -> None:
         """Wake every worker."""
-        self._on_the_way += len(self.waiting)
         while self.waiting:
-            self.waiting.popleft().set_result(None)
+            self._wake(self.waiting.popleft())
+
+    def _wake(self, future: asyncio.Future[None]) -> None:
+        if not future.done():  # else its worker was cancelled a moment ago, and does not know yet
+            self._on_the_way += 1
+            future.set_result(None)

@@ -38,6 +38,7 @@ class LeaseKeeper:
         lease: how long one lasts.
         max_hold: no delivery is kept longer than this; its handler has timed out then.
         in_hand: what the route holds; looked at, never changed.
+        on_failure: told when nothing can be extended any more: access was withdrawn, or the adapter has a defect.
         settle_again: called when extensions have ended, for what waited to be settled.
     """
 
@@ -48,6 +49,7 @@ class LeaseKeeper:
     clock: Clock
     in_hand: Iterable[Held]
     emit: Callable[[Event], None]
+    on_failure: Callable[[BaseException], None]
     settle_again: Callable[[], None]
     anything: asyncio.Event
 
@@ -82,6 +84,9 @@ class LeaseKeeper:
             answers = await self.provider.extend([held.delivery for held in due])
         except AdapterError:
             return  # tried again at the next look, as long as the leases last
+        except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
+            self.on_failure(error)
+            return
         finally:
             for held in due:
                 held.extending = False

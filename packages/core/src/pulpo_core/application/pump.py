@@ -23,11 +23,11 @@ from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import AdapterError
-from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed
+from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed, LostLease, Outcome
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.ports.adapter import Accounting, Provider
 from pulpo_core.ports.clock import Clock, Jitter
-from pulpo_core.ports.observer import Event, Received, ReceiveFailed, Settled
+from pulpo_core.ports.observer import Event, LeaseGone, Received, ReceiveFailed, Settled
 
 from .buffer import Buffer, GroupBuffer
 from .follow_ups import FollowUps
@@ -107,6 +107,7 @@ class Pump:
             emit=self.emit,
             on_settled=self._on_settled,
             on_flushed=self._free,
+            on_failure=self.on_failure,
         )
 
     # --------------------------------------------------------------------------------------------------- life of it
@@ -292,11 +293,21 @@ class Pump:
 
     def _handle(self, held: Held, task: asyncio.Task[None]) -> Awaitable[Decision]:
         if self._stopping.is_set():
-            return self._give_back(held)
+            return self._unstarted(held, Cancelled())
+        if self._is_lost(held):
+            return self._unstarted(held, LostLease())
         return self.pipeline.handle(held, task)
 
-    async def _give_back(self, held: Held) -> Decision:
-        return self.pipeline.decide(held, Cancelled())
+    async def _unstarted(self, held: Held, outcome: Outcome) -> Decision:
+        return self.pipeline.decide(held, outcome)
+
+    def _is_lost(self, held: Held) -> bool:
+        """Whether its lease ended while it waited for a slot: then another worker may have it already."""
+        lease = held.delivery.lease
+        if not lease.lost and self.clock.monotonic() >= lease.deadline:
+            lease.lost = True
+            self.emit(LeaseGone(route=self.name, delivery=held.delivery))
+        return lease.lost
 
     async def _follow_up(self, held: Held, decision: Decision, ack: Ack) -> Decision:
         try:
@@ -366,6 +377,7 @@ class Pump:
             clock=self.clock,
             in_hand=self.in_hand,
             emit=self.emit,
+            on_failure=self.on_failure,
             settle_again=self._settler.again,
             anything=self._anything,
         )

@@ -38,6 +38,7 @@ class Settler:
     Attributes:
         on_settled: told where each delivery ends up in the ledger, exactly once for each.
         on_flushed: told after each batch of those.
+        on_failure: told when nothing can be settled any more: access was withdrawn, or the adapter has a defect.
     """
 
     route: str
@@ -47,6 +48,7 @@ class Settler:
     emit: Callable[[Event], None]
     on_settled: Callable[[Held, Tally], None]
     on_flushed: Callable[[], None]
+    on_failure: Callable[[BaseException], None]
     _pending: deque[Held] = attrs.field(init=False, factory=deque)
     _idle: Idlers = attrs.field(init=False, factory=Idlers)
     _unsettled: int = attrs.field(init=False, default=0)
@@ -134,6 +136,11 @@ class Settler:
             return await self.provider.settle([held.settling for held in batch if held.settling])
         except AdapterError as error:
             return [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
+            self.on_failure(error)
+            refusal = AdapterError(f"nothing can be settled: {type(error).__name__}")
+            refusal.__cause__ = error
+            return [refusal] * len(batch)
 
     def _failed(self, held: Held, error: AdapterError) -> None:
         if isinstance(error, LeaseLost):
