@@ -19,6 +19,7 @@ from operator import methodcaller
 from typing import Any, Final
 
 import greenstalk
+
 from pulpo_core import Clock
 
 from .lanes import Holding, Lanes, by_lane, note_stats

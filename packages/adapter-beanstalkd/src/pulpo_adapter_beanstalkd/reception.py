@@ -248,6 +248,7 @@ class Reception:
         """A connection that may wait; `None` when there are as many as may be, all with something in hand."""
         for lane in self._lanes.surplus(SPARE_LANES):
             lane.connection.end("not needed any more")
+            self._next_watch = self._clock.monotonic() + WATCH_EVERY  # until then it would be taken for somebody else
         clean = self._lanes.surplus(0)
         if clean:
             return self._current if self._current in clean else clean[0]
