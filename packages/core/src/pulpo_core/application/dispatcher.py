@@ -163,7 +163,7 @@ class Dispatcher:
 
     async def _open_routes(self, stack: AsyncExitStack, threads: Threads) -> None:
         gate = Gate(self._concurrency)
-        quota = Quota(self._until.max_messages)
+        quota = Quota(self._until.max_messages, routes=len(self._routes))
         watched = self._watch()
         for route in self._routes:
             queue = await stack.enter_async_context(

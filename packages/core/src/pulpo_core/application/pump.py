@@ -161,7 +161,7 @@ class Pump:
             self.on_failure(error)
 
     async def _receive_on_and_on(self, slots: asyncio.TaskGroup) -> None:
-        wait = timedelta() if self.until.polls else self.wait
+        wait = timedelta() if self.until.polls else self.quota.patience(self.wait)
         empty_polls = failures = 0
         while await self._has_room():
             wanted = await self.quota.claim(self._room_for())
@@ -199,7 +199,7 @@ class Pump:
         in_slots = self._running + len(self._buffer.waiting)
         free = self.concurrency + self.prefetch - in_slots
         bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, self.concurrency)
-        return int(min(free, bound - len(self.in_hand), self.gate.free))
+        return int(min(free, bound - len(self.in_hand), self.gate.free - len(self._buffer.waiting)))
 
     async def _back_off(self, error: AdapterError, failures: int) -> None:
         delay = RECEIVE_BACKOFF.delay(failures, self.jitter.random())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -31,11 +33,31 @@ def outcome_of_result(result: Any, *, falsy_retries: bool = False) -> Outcome:
         return Asked(result)
     if isinstance(result, (Message, FollowUp)):
         return Handled((result,))
-    if isinstance(result, (list, tuple)) and result and all(isinstance(each, (Message, FollowUp)) for each in result):
-        return Handled(tuple(result))
     if all(hasattr(result, flag) for flag in _FLAGS):
         return _outcome_of_flags(result)
+    if isinstance(result, (list, tuple)) and any(isinstance(each, (Message, FollowUp)) for each in result):
+        return _outcome_of_list(result)
+    if _is_unclear(result):
+        return Failed(HandlerError(f"the handler returned {_kind_of(result)}, of which nothing can be made"))
     return _AGAIN if falsy_retries and not result else HANDLED
+
+
+def _outcome_of_list(results: Sequence[Any]) -> Outcome:
+    for each in results:
+        if not isinstance(each, (Message, FollowUp)):
+            return Failed(HandlerError(f"a list of follow-ups holds messages alone, not {_kind_of(each)}"))
+    return Handled(tuple(results))
+
+
+def _is_unclear(result: Any) -> bool:
+    """What looks like success and is none: work that was never begun, and `Retry` without its brackets."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        return True
+    return isinstance(result, type) and issubclass(result, (*SETTLEMENTS, BaseException))
+
+
+def _kind_of(result: Any) -> str:
+    return f"the class {result.__name__}" if isinstance(result, type) else f"a value of type {type(result).__name__}"
 
 
 def _outcome_of_flags(result: Any) -> Outcome:

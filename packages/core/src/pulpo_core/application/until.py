@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import contextlib
+from collections import deque
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ConfigurationError
+
+#: A route holds its part of a limit that others wait for no longer than this while it brings nothing.
+_TURN: Final = timedelta(seconds=1)
 
 
 def _from_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
@@ -44,26 +48,67 @@ class Until:
 
 
 class Quota:
-    """How many messages may still be received, over all routes; `None` for any number."""
+    """How many messages may still be received, over all routes.
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._left = math.inf if limit is None else limit
+    A route claims before it receives, so that never more are received than allowed; what a receive
+    did not bring goes back, and goes to those who wait for it, in turn.
+
+    Args:
+        limit: `None` for any number.
+        routes: how many share it; each claims no more than its part of what is left.
+    """
+
+    def __init__(self, limit: int | None = None, *, routes: int = 1) -> None:
+        self._left = limit
         self._claimed = 0
-        self._changed = asyncio.Event()
+        self._routes = routes
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._called = False
+
+    def patience(self, wait: timedelta) -> timedelta:
+        """How long a receive may wait for its first message, while others may be waiting for its claim."""
+        return wait if self._left is None or self._routes == 1 else min(wait, _TURN)
 
     async def claim(self, wanted: int) -> int:
         """Up to *wanted*, to be answered by `used`; 0 when the limit is reached for good."""
-        while self._left <= self._claimed:
-            if not self._claimed:
-                return 0
-            self._changed.clear()
-            await self._changed.wait()
-        claimed = int(min(wanted, self._left - self._claimed))
+        if self._left is None:
+            return wanted
+        if self._waiting or self._called:
+            await self._turn()
+        while self._left and self._left == self._claimed:
+            await self._turn()
+        claimed = min(wanted, -(-(self._left - self._claimed) // self._routes))
         self._claimed += claimed
+        self._call_next()
         return claimed
 
     def used(self, count: int, *, of: int) -> None:
         """*count* of a claim were received, the rest may be claimed by others."""
+        if self._left is None:
+            return
         self._claimed -= of
         self._left -= count
-        self._changed.set()
+        self._call_next()
+
+    async def _turn(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+            self._called = False
+        except asyncio.CancelledError:
+            if future.cancelled():
+                with contextlib.suppress(ValueError):  # passed over already
+                    self._waiting.remove(future)
+            else:
+                self._called = False
+                self._call_next()
+            raise
+
+    def _call_next(self) -> None:
+        """Let the longest waiting look, and nobody overtake it, once it can have something or nobody ever will."""
+        while self._waiting and not self._called and (not self._left or self._left > self._claimed):
+            future = self._waiting.popleft()
+            if not future.done():  # else its task was cancelled a moment ago, and does not know yet
+                self._called = True
+                future.set_result(None)
