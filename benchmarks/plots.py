@@ -16,11 +16,11 @@ def draw(results: Results, beside: Path) -> None:
     """Draw the CPU time of every measured block, as bars with the spread over the rounds."""
     if find_spec("matplotlib") is None:
         return
-    import matplotlib as mpl
+    import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore] # it is optional
 
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "pulpo"  # the same picture from the same results
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore] # the same
 
     blocks = [figure for figure in results.figures() if results.unit(figure) is None]
     rows = [len(_bars(results, figure)) for figure in blocks]

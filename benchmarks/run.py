@@ -16,7 +16,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[0] = str(ROOT)  # this file is run by its path; its neighbours are the package `benchmarks`
+if not __package__:
+    sys.path[0] = str(ROOT)  # run by its path, as `./dev bench` does: its neighbours are the package `benchmarks`
 
 from benchmarks import peers, plots, report  # noqa: E402 - after the path is right
 from benchmarks.case import Case, Group  # noqa: E402

@@ -9,7 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.case import Bench, Case, Group
+from benchmarks.case import Bench, Case, Goal, Group
 
 
 def start(bench: Bench, *, command: list[str]) -> None:
@@ -42,4 +42,8 @@ GROUP = Group(
         for name, command in _COMMANDS.items()
     ],
     baseline="python -c pass",
+    goals=[  # 80 ms and 0.15 s where the baselines take 55 and 15 ms
+        Goal(case="import pulpo_core", against="import asyncio, attrs", figure="start", at_most=1.45),
+        Goal(case="pulpo --version", against="python -c pass", figure="start", at_most=10),
+    ],
 )

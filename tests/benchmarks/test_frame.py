@@ -1,0 +1,117 @@
+"""The benchmarks run, and what they print follows from what was measured."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.case import Bench, Case, Goal, Group
+from benchmarks.results import Results, Spread
+from benchmarks.run import GROUPS
+from benchmarks.worker import run_case
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_a_group_is_measured_end_to_end_in_interleaved_rounds(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/run.py", "memory", "--rounds", "2", "--messages", "50"]
+    chosen = ["--only", "await handler()", "--only", "pulpo, 100", "--output", str(tmp_path)]
+    run = subprocess.run([*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
+    steps = [line.partition(": ")[2] for line in run.stderr.splitlines()]
+    assert steps == ["await handler()", "pulpo, 100", "await handler()", "pulpo, 100"]
+    assert "pulpo, 100" in run.stdout
+    document = json.loads((tmp_path / "memory.json").read_text())
+    rounds = document["cases"]["pulpo, 100"]["rounds"]
+    assert [set(figures) for figures in rounds] == [{"publish", "handle", "publish and handle", "peak memory"}] * 2
+    assert all(figures["handle"]["cpu_us"] > 0 for figures in rounds)
+    assert {"Python", "cores"} <= document["machine"].keys()
+    assert "pulpo-core" in document["versions"]
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_goals_and_baselines_name_cases_that_exist(name: str) -> None:
+    group: Group = import_module(f"benchmarks.{name}").GROUP
+
+    names = [case.name for case in group.cases]
+    assert len(set(names)) == len(names)
+    named = {group.baseline, *(case.baseline for case in group.cases if case.baseline)}
+    named |= {name for goal in group.goals for name in (goal.case, goal.against)}
+    assert named <= set(names)
+
+
+def measured(*cpu: float | None) -> list[dict[str, dict[str, float]] | None]:
+    return [None if value is None else {"drain": {"rate": 1e6 / value, "cpu_us": value}} for value in cpu]
+
+
+def nothing(bench: Bench) -> None:
+    pass
+
+
+@pytest.fixture
+def results() -> Results:
+    cases = [Case(name=name, run=nothing) for name in ("peer", "ours", "absent")]
+    goals = [
+        Goal(case="ours", against="peer", figure="drain", at_most=0.5),
+        Goal(case="ours", against="peer", figure="drain", of="rate", at_least=3),
+        Goal(case="absent", against="peer", figure="drain", at_most=1),
+    ]
+    group = Group(title="Draining", cases=cases, baseline="peer", goals=goals)
+    return Results(group, {"peer": measured(10, 40, 20, 20), "ours": measured(5, 16, None, 10)})
+
+
+def test_a_ratio_is_taken_within_its_round_and_failed_rounds_are_left_out(results: Results) -> None:
+    assert results.ratios("ours", "peer", "drain", "cpu_us") == [0.5, 0.4, 0.5]
+
+
+def test_a_goal_is_about_the_median_of_the_ratios(results: Results) -> None:
+    at_most, at_least, unmeasured = results.group.goals
+
+    assert results.goal(at_most) == (Spread(0.5, 0.4, 0.5), True)
+    found = results.goal(at_least)
+    assert found is not None
+    assert found[1] is False
+    assert results.goal(unmeasured) is None
+
+
+def test_a_case_that_cannot_run_or_fails_is_named_with_its_reason(results: Results) -> None:
+    def elsewhere(bench: Bench) -> None:
+        bench.cannot("no redis-server")
+
+    absent = results.group.case("absent")
+    results.add(absent, run_case(Case(name="absent", run=elsewhere), 10))
+    results.add(results.group.case("ours"), {"failed": "acked: 9, expected 10"})
+
+    text = report.text(results, {"machine": {}, "versions": {}, "peers": {}})
+
+    assert "not run: absent: no redis-server" in text
+    assert "FAILED: ours: acked: 9, expected 10" in text
+
+
+def test_what_did_not_do_its_work_has_failed() -> None:
+    async def lossy(bench: Bench) -> None:
+        with bench.measure("drain"):
+            handled = bench.messages - 1
+        bench.check(handled, bench.messages, "handled")
+
+    with pytest.raises(AssertionError, match="handled: 9, expected 10"):
+        run_case(Case(name="lossy", run=lossy, warm_up=0), 10)
+
+
+def test_the_warm_up_runs_first_and_is_not_measured() -> None:
+    runs: list[int] = []
+
+    def count(bench: Bench) -> None:
+        runs.append(bench.messages)
+        with bench.measure("drain"):
+            pass
+
+    answer = run_case(Case(name="count", run=count, warm_up=3), 10)
+
+    assert runs == [3, 10]
+    assert answer["figures"].keys() == {"drain", "peak memory"}
