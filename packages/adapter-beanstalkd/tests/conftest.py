@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Self
 
 import greenstalk
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from pulpo_adapter_beanstalkd import BeanstalkdAdapter
 from pulpo_core import Queue
 from pulpo_core.testing import RealClock, SeededJitter
-from tests.servers import BeanstalkdServer
+from tests.servers import HOST, BeanstalkdServer
 
 _numbers = itertools.count(1)
 
@@ -66,3 +69,94 @@ def stranger(server: BeanstalkdServer, tube: str) -> Iterator[greenstalk.Client[
     """Another program on the same tube: greenstalk as anybody uses it."""
     with greenstalk.Client(server.address, encoding=None, use=tube, watch=tube) as client:
         yield client
+
+
+class Impostor:
+    """Speaks beanstalkd's protocol as long as it likes to: what is in *answers* is answered so instead.
+
+    A key is the beginning of a command. Its answers are used up one after another, the last one
+    for ever; `None` is no answer at all, and `HANG_UP` closes the connection without one.
+
+    Attributes:
+        heard: every command line, in the order in which they came, over all connections.
+        pause: seconds it takes over each answer.
+    """
+
+    HANG_UP = b"(hang up)"
+
+    def __init__(self, answers: Mapping[bytes, Sequence[bytes | None]]) -> None:
+        self._answers = {command: list(each) for command, each in answers.items()}
+        self.heard: list[bytes] = []
+        self.pause = 0.0
+        self._serving = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        while self._serving:
+            await asyncio.sleep(0.01)
+
+    def url(self, **parameters: object) -> str:
+        """The URL of a tube here."""
+        return f"beanstalkd://{HOST}:{self.port}/t?" + "&".join(f"{name}={it}" for name, it in parameters.items())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving += 1
+        try:
+            await self._converse(reader, writer)
+        finally:
+            writer.close()
+            self._serving -= 1
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while line := (await reader.readline()).rstrip():
+                self.heard.append(line)
+                if line.startswith(b"put"):
+                    await reader.readexactly(int(line.split()[-1]) + 2)
+                answer = self._answer(line)
+                if answer == self.HANG_UP:
+                    break
+                await asyncio.sleep(self.pause)
+                writer.write(answer or b"")
+
+    def _answer(self, line: bytes) -> bytes | None:
+        for beginning, answers in self._answers.items():
+            if line.startswith(beginning):
+                return answers.pop(0) if len(answers) > 1 else answers[0]
+        return next(answer for beginning, answer in _USUAL.items() if line.startswith(beginning))
+
+
+def _yaml(**fields: object) -> bytes:
+    text = "---\n" + "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in fields.items())
+    return f"OK {len(text)}\r\n{text}\r\n".encode()
+
+
+_USUAL = {
+    b"use": b"USING t\r\n",
+    b"watch": b"WATCHING 2\r\n",
+    b"ignore": b"WATCHING 1\r\n",
+    b"put": b"INSERTED 1\r\n",
+    b"reserve": b"RESERVED 1 1\r\nx\r\n",
+    b"stats-tube": _yaml(name="t", current_watching=1, total_jobs=0, current_jobs_ready=0, current_jobs_reserved=0),
+    b"stats-job": _yaml(
+        **{"id": 1, "tube": "t", "state": "reserved", "pri": 5, "age": 0, "ttr": 60, "time_left": 59},
+        **dict.fromkeys(("timeouts", "releases", "buries", "kicks"), 0),
+        reserves=1,
+    ),
+    b"stats": _yaml(max_job_size=65535, binlog_current_index=0, binlog_records_written=0),
+    b"delete": b"DELETED\r\n",
+    b"release": b"RELEASED\r\n",
+    b"bury": b"BURIED\r\n",
+    b"touch": b"TOUCHED\r\n",
+}
+
+
+@pytest.fixture
+def impostor() -> type[Impostor]:
+    """The stand-in for a beanstalkd that misbehaves."""
+    return Impostor

@@ -157,12 +157,13 @@ class Connection(asyncio.Protocol):
         """Answers have come in, whole or in part."""
         if self.ended:
             return
+        unanswered = len(self._pipeline)
         try:
             complete = self._pipeline.hear(data)
         except Rubbish as error:
             self.end(f"{self.address} answered something that is not beanstalkd's protocol: {error}")
             return
-        if complete:
+        if len(self._pipeline) < unanswered:
             self._progress = self._loop.time()
         for exchange in complete:
             if self.ended:  # by an answer to an earlier one, which has answered them all

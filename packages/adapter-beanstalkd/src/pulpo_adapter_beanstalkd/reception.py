@@ -240,9 +240,9 @@ class Reception:
 
     async def _call_off(self, lane: Lane, asked: asyncio.Future[list[Any]]) -> list[Any]:
         lane.connection.half_close()
-        await asyncio.shield(asked)
+        answers = await asyncio.shield(asked)
         lane.connection.end("no longer waiting")
-        return []
+        return answers if isinstance(answers[-1], Lost) and not self._interrupted.is_set() else []
 
     async def _clean_lane(self) -> Lane | None:
         """A connection that may wait; `None` when there are as many as may be, all with something in hand."""
