@@ -1,11 +1,16 @@
 """Servers that tests share. A server that is not there fails the test: nothing is skipped for want of one."""
 
+import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from tests.servers import HOST, BeanstalkdServer
+from tests.servers import BeanstalkdServer
+
+if TYPE_CHECKING:
+    from tests.moto import MotoServer
+    from tests.sqs_server import SqsServer
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +21,32 @@ def beanstalkd() -> Iterator[BeanstalkdServer]:
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[str]:
-    """The endpoint URL of an SQS and SNS server for the whole run: take a fresh queue."""
-    server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def moto_server() -> "Iterator[MotoServer]":
+    """An SQS and SNS server for the whole run: take a fresh queue."""
+    from tests.moto import MotoServer
+
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def own_sqs_server() -> "Iterator[SqsServer]":
+    """An SQS server that answers as AWS documents, for the whole run: take a fresh queue."""
+    from tests.sqs_server import sqs_server_in_thread
+
+    with sqs_server_in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials and a region as an AWS client finds them, good for no real account."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)

@@ -72,12 +72,13 @@ _MAX_HOLD: Final = timedelta(hours=12)
 #: Giving back, redriving and looking all raise the receive counter of SQS; see `Capabilities.attempt_slack`.
 _ATTEMPT_SLACK: Final = 10
 
-#: What any queue of SQS promises; `capabilities_of` says what one queue does.
+#: What queues of SQS promise at best; `capabilities_of` says what one promises.
 _AT_BEST: Final = Capabilities(
-    order=Order.NONE,
-    priority=False,
-    max_delay=MAX_DELAY,
-    max_retry_delay=_MAX_HOLD,
+    order=Order.GROUP,
+    priority=True,
+    groups=True,
+    max_delay=None,
+    max_retry_delay=None,
     granularity=timedelta(seconds=1),
     lease=timedelta(seconds=30),
     max_hold=_MAX_HOLD,
@@ -85,7 +86,7 @@ _AT_BEST: Final = Capabilities(
     attempt_slack=_ATTEMPT_SLACK,
     max_body_bytes=1_048_576,
     max_batch=MAX_BATCH,
-    max_wait=timedelta(seconds=10),
+    max_wait=timedelta(seconds=20),
     prompt_interrupt=False,
     peek=frozenset(),
     purge_states=frozenset({"ready", "buried"}),

@@ -58,7 +58,7 @@ def parse_address(text: str) -> Address:
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} is not the name of a queue: 1 to 80 letters, digits, '-' and '_', and .fifo at the end of a FIFO's"
+            f"{name!r} is not the name of a queue: 1 to 80 letters, digits, '-' and '_', and .fifo to end a FIFO's"
         )
     return name
 

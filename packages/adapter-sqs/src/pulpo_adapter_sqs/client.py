@@ -8,6 +8,8 @@ dispatcher's to decide.
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -138,15 +140,37 @@ def _no_credentials() -> BaseException:
     return NoCredentialsError()
 
 
+#: Loggers of the driver that tell whole requests and answers, bodies included, to whoever listens to DEBUG.
+_TELLTALES: Final = ("botocore.endpoint", "botocore.parsers")
+
+
+def _silence_telltales() -> None:
+    """Keep bodies out of a log that is only turned up as a whole; a level set for one of them stays."""
+    for name in _TELLTALES:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+
+
 def _new_session(service: str, profile: str | None) -> Any:
     from aiobotocore.session import AioSession  # noqa: PLC0415 - heavy: imported when a queue is opened
 
+    _silence_telltales()
     session = AioSession(profile=profile)
-    loader = session.get_component("data_loader")
-    loader.load_service_model(service, "service-2")  # kept by the loader: the event loop need not read it
+    session.register_component("data_loader", _descriptions(service, session.get_config_variable("data_path")))
+    return session
+
+
+@functools.cache
+def _descriptions(service: str, data_path: str | None) -> Any:
+    """What the driver knows of *service*, read once for all queues of the process: that is most of what opening takes."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 - heavy: imported when a queue is opened
+
+    loader = create_loader(data_path)
+    loader.load_service_model(service, "service-2")
     loader.load_service_model(service, "endpoint-rule-set-1")
     loader.load_data("endpoints")
-    return session
+    return loader
 
 
 def _driver_config() -> Any:

@@ -50,7 +50,9 @@ class Extensions:
 
     def _present(self, delivery: Delivery) -> float | AdapterError:
         """The deadline as it stands."""
-        receipt: Receipt = delivery.receipt
+        receipt = delivery.receipt
+        if not isinstance(receipt, Receipt):
+            return LeaseLost(f"message {delivery.id}: it was not received from this queue")
         if receipt.settling is not None:
             return LeaseLost(f"message {delivery.id}: it is settled")
         if self.clock.monotonic() >= receipt.deadline:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from pulpo_core import AdapterError, Clock, Envelope, Jitter, Unsupported
+from pulpo_core import DEFAULT_PRIORITY, AdapterError, Clock, Envelope, Jitter, Unsupported
 
 from .background import Background
 from .batching import Answer
@@ -59,11 +59,18 @@ class SqsPublisher:
         return answers
 
     def _entry(self, envelope: Envelope, source: Source) -> Mapping[str, Any]:
+        self._check(envelope, source)
         seconds, not_before = self._delay(envelope.not_before, source)
         entry = encode(envelope, source, delay_seconds=seconds, not_before=not_before)
         if source.fifo:
             entry |= self._fifo(envelope, source)
         return entry
+
+    def _check(self, envelope: Envelope, source: Source) -> None:
+        if envelope.priority != DEFAULT_PRIORITY and len(self.channels) == 1:
+            raise Unsupported(f"priority {envelope.priority}: name several queues for that, sqs://high,normal,low")
+        if envelope.group is not None and not source.fifo:
+            raise Unsupported(f"group {envelope.group!r}: queue {source.name!r} is not a FIFO queue and keeps no order")
 
     def _delay(self, until: datetime | None, source: Source) -> tuple[int, datetime | None]:
         seconds, not_before = delay_of(until, self.clock.now()) if until is not None else (0, None)

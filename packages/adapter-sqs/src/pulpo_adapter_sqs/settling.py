@@ -25,6 +25,7 @@ from pulpo_core import (
     Retry,
     Settlement,
     Settling,
+    Unsupported,
     round_up,
 )
 
@@ -99,20 +100,25 @@ class Settlements:
         return [await each for each in answered]
 
     def _begin(self, settling: Settling, groups: Groups) -> Answered:
-        receipt: Receipt = settling.delivery.receipt
+        receipt = settling.delivery.receipt
         answered: Answered = asyncio.get_running_loop().create_future()
         refusal = self._refusal(settling, receipt)
         if refusal is not None:
             answered.set_result(refusal)
         elif receipt.settling is not None:
-            return receipt.settling[1]
+            shared: Answered = receipt.settling[1]
+            return shared
         else:
             receipt.settling = settling.settlement, answered
             work = Work(settling.delivery, settling.settlement, answered)
             groups.setdefault((self._kind(work), receipt.channel), []).append(work)
         return answered
 
-    def _refusal(self, settling: Settling, receipt: Receipt) -> AdapterError | None:
+    def _refusal(self, settling: Settling, receipt: object) -> AdapterError | None:
+        if not isinstance(receipt, Receipt):
+            return LeaseLost(f"message {settling.delivery.id}: it was not received from this queue")
+        if settling.follow_ups:
+            return Unsupported("SQS cannot acknowledge and publish at once: publish follow-ups first")
         if receipt.settling is not None:
             done = receipt.settling[0]
             if type(done) is type(settling.settlement):
