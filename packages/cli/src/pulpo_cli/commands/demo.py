@@ -67,13 +67,10 @@ def _started() -> Folder:
 def _run(folder: Folder, files: int) -> Standing:
     clock = SystemClock()
     started = clock.monotonic()
-    book = Book(folder.book)
-    try:
+    with Book(folder.book) as book:
         stats, _ = asyncio.run(course.look(folder))
         report = _work(folder, book, files=files, left=course.left_in(stats), already=len(book) + (stats.buried or 0))
         stats, buried = asyncio.run(course.look(folder))
-    finally:
-        book.close()
     elapsed = timedelta(seconds=clock.monotonic() - started)
     return Standing(files=files, book=book, report=report, stats=stats, buried=buried, elapsed=elapsed)
 

@@ -67,7 +67,10 @@ def publish(context: click.Context, /, *, queue: str, as_json: bool, from_file: 
         _nothing_beside_from_file(context)
         jobs, total = read_jobs(from_file), None
     run = Run(queue, as_json=as_json, source=getattr(from_file, "name", ""))
-    return run.publish(jobs, total=total)
+    try:
+        return run.publish(jobs, total=total)
+    except InvalidMessage as error:  # what the command line asks for; lines of a file are told as they come
+        raise click.UsageError(str(error)) from error
 
 
 def _message(given: dict[str, Any]) -> Message:

@@ -61,8 +61,10 @@ class Book:
             self._file.write(json.dumps(attrs.asdict(facts)) + "\n")
             self._file.flush()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Book:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def by_package(self) -> Mapping[str, Sum]:

@@ -1,0 +1,68 @@
+"""From an error to its status and its line."""
+
+import pytest
+import rich_click as click
+
+from pulpo_cli.errors import failure_of, report
+from pulpo_cli.session import Session
+from pulpo_core import (
+    AdapterError,
+    ApplicationError,
+    ConfigurationError,
+    HandlerError,
+    InvalidMessage,
+    InvalidURL,
+    MessageNotFound,
+    Unavailable,
+    Unsupported,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AdapterError("broken"), 1),
+        (MessageNotFound("nothing by that id"), 1),
+        (InvalidMessage("body.x: JSON has no NaN"), 1),
+        (click.UsageError("no such thing"), 2),
+        (click.FileError("jobs.ndjson", "gone"), 2),
+        (ConfigurationError("wrong"), 2),
+        (InvalidURL("wrong"), 2),
+        (Unavailable("nobody there"), 3),
+        (ApplicationError("incomplete"), 4),
+        (HandlerError("cannot be called"), 4),
+        (Unsupported("not here"), 6),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (ZeroDivisionError("division by zero"), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_every_error_has_its_status(error: BaseException, status: int) -> None:
+    assert failure_of(error).status == status
+
+
+def test_an_error_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report(Unavailable("no connection:\n  refused\x1b[2J"), Session())
+
+    assert capsys.readouterr().err == "pulpo: no connection: refused\\x1b[2J\n"
+
+
+def test_of_a_group_one_error_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    status = report(ExceptionGroup("unhandled errors in a TaskGroup", [Unavailable("nobody there")]), Session())
+
+    assert status == 3
+    assert capsys.readouterr().err == "pulpo: nobody there\n"
+
+
+def test_an_interrupt_matters_more_than_the_errors_it_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    group = BaseExceptionGroup("", [Unavailable("closed"), KeyboardInterrupt()])
+
+    assert report(group, Session()) == 130
+    assert capsys.readouterr().err == "pulpo: stopped\n"
+
+
+def test_a_defect_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    report(KeyError("surprise"), Session())
+
+    assert "KeyError: 'surprise' (this should not happen; -vv" in capsys.readouterr().err
