@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -13,7 +13,8 @@ from benchmarks.case import Bench, Case, Goal, Group
 
 CONCURRENCIES = (1, 10, 100)
 
-#: What every message carries, for pulpo and for the peers.
+#: What a message carries, for pulpo and for the peers; what a field costs differs from one to the other.
+SMALL = {"payload": 1}
 BODY = {"to": "someone@example.org", "subject": "Hello", "text": "A few words.", "retries": 3, "urgent": False}
 
 _numbers = count()
@@ -81,7 +82,9 @@ async def workers(bench: Bench, *, concurrency: int) -> None:
 # ---------------------------------------------------------------------------------------------------------------- pulpo
 
 
-async def pulpo(bench: Bench, *, concurrency: int, handler: Callable[[], Callable[..., Any]]) -> None:
+async def pulpo(
+    bench: Bench, *, concurrency: int, handler: Callable[[], Callable[..., Any]], body: Mapping[str, Any] = BODY
+) -> None:
     """Publishing, then the whole pipeline: JSON, routing, binding, handling, policy, settlement, ledger."""
     from pulpo_core import Dispatcher, Handlers, Message, Route, Until, open_publisher, open_queue
 
@@ -93,7 +96,7 @@ async def pulpo(bench: Bench, *, concurrency: int, handler: Callable[[], Callabl
         with bench.measure("publish and handle"):
             with bench.measure("publish"):
                 for _ in range(bench.messages):
-                    await publisher.publish(Message(request_type="send_email", body=BODY))
+                    await publisher.publish(Message(request_type="send_email", body=body))
             with bench.measure("handle"):
                 await dispatcher.run()
     ledger = dispatcher.ledgers["bench"]
@@ -140,16 +143,20 @@ async def _nothing(to: Any, subject: Any, text: Any, retries: Any, urgent: Any) 
     pass
 
 
-async def taskiq_receiver(bench: Bench) -> None:
+async def _nothing_small(payload: Any) -> None:
+    pass
+
+
+async def taskiq_receiver(bench: Bench, *, task: Callable[..., Any] = _nothing, body: Mapping[str, Any] = BODY) -> None:
     """taskiq's `Receiver.callback` for one message after the other, each acknowledged: without its loop."""
     from taskiq import AckableMessage, InMemoryBroker
     from taskiq.receiver import Receiver
 
     logging.disable()
     acked = count()
-    messages = await _taskiq_messages(bench.messages)
+    messages = await _taskiq_messages(bench.messages, task, body)
     broker = InMemoryBroker()
-    broker.register_task(_nothing, task_name="send_email")
+    broker.register_task(task, task_name="send_email")
     receiver = Receiver(broker, max_async_tasks=10)
     with bench.measure("handle"):
         for data in messages:
@@ -163,7 +170,7 @@ async def taskiq_loop(bench: Bench, *, concurrency: int) -> None:
     from taskiq.receiver import Receiver
 
     logging.disable()
-    acked, messages, empty = count(), await _taskiq_messages(bench.messages), asyncio.Event()
+    acked, messages, empty = count(), await _taskiq_messages(bench.messages, _nothing, BODY), asyncio.Event()
 
     class Broker(InMemoryBroker):
         async def listen(self) -> Any:
@@ -190,7 +197,7 @@ def _acknowledge(acked: Any) -> Callable[[], Awaitable[None]]:
     return acknowledge
 
 
-async def _taskiq_messages(number: int) -> list[bytes]:
+async def _taskiq_messages(number: int, function: Callable[..., Any], body: Mapping[str, Any]) -> list[bytes]:
     """What taskiq sends to a broker, as many as asked for."""
     from taskiq import BrokerMessage, InMemoryBroker
 
@@ -200,9 +207,9 @@ async def _taskiq_messages(number: int) -> list[bytes]:
         async def kick(self, message: BrokerMessage) -> None:
             sent.append(message.message)
 
-    task = Broker().register_task(_nothing, task_name="send_email")
+    task = Broker().register_task(function, task_name="send_email")
     for _ in range(number):
-        await task.kiq(**BODY)
+        await task.kiq(**body)
     return sent
 
 
@@ -270,7 +277,7 @@ async def faststream_test_broker(bench: Bench) -> None:
 MESSAGES = 10_000
 
 GROUP = Group(
-    title="In process: one message, five fields, a handler that does nothing",
+    title="In process: one message, a handler that does nothing",
     cases=[
         Case(name="await handler()", run=direct, messages=MESSAGES),
         *[
@@ -285,9 +292,24 @@ GROUP = Group(
             Case(name=f"pulpo, {c}", run=partial(pulpo, concurrency=c, handler=_asynchronous), messages=MESSAGES)
             for c in CONCURRENCIES
         ],
+        *[
+            Case(
+                name=f"pulpo, one field, {c}",
+                run=partial(pulpo, concurrency=c, handler=_asynchronous, body=SMALL),
+                messages=MESSAGES,
+                baseline="taskiq receiver, one field",
+            )
+            for c in (10, 100)
+        ],
         Case(name="pulpo, typed body, 10", run=partial(pulpo, concurrency=10, handler=_typed), messages=MESSAGES),
         Case(name="pulpo, threads, 10", run=partial(pulpo, concurrency=10, handler=_in_a_thread), messages=MESSAGES),
         Case(name="taskiq receiver", run=taskiq_receiver, messages=MESSAGES, peer=True),
+        Case(
+            name="taskiq receiver, one field",
+            run=partial(taskiq_receiver, task=_nothing_small, body=SMALL),
+            messages=MESSAGES,
+            peer=True,
+        ),
         *[
             Case(name=f"taskiq loop, {c}", run=partial(taskiq_loop, concurrency=c), messages=MESSAGES // 4, peer=True)
             for c in CONCURRENCIES
@@ -302,9 +324,16 @@ GROUP = Group(
     goals=[
         Goal(case="pulpo, 10", against="taskiq receiver", figure="handle", at_most=0.8),
         Goal(case="pulpo, 100", against="taskiq receiver", figure="handle", at_most=0.8),
+        *[
+            Goal(case=f"pulpo, one field, {c}", against="taskiq receiver, one field", figure="handle", at_most=0.8)
+            for c in (10, 100)
+        ],
         *[Goal(case=f"pulpo, {c}", against=f"taskiq loop, {c}", figure="handle", at_most=0.8) for c in CONCURRENCIES],
         Goal(case="pulpo, typed body, 10", against="pulpo, 10", figure="handle", at_most=1.5),
-        Goal(case="pulpo, 10", against="taskiq in memory", figure="publish and handle", at_most=0.8),
+        *[
+            Goal(case="pulpo, 10", against=peer, figure="publish and handle", at_most=1.0)
+            for peer in ("taskiq in memory", "dramatiq stub, 10 threads", "faststream in memory")
+        ],
         Goal(case="pulpo, threads, 10", against="dramatiq stub, 10 threads", figure="handle", at_most=1.0),
     ],
 )
