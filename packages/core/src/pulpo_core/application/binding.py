@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -53,7 +54,7 @@ _BY_NAME: Mapping[str, Getter] = {
     "delivery": lambda _, delivery: delivery,
 }
 
-_BY_ANNOTATION: Mapping[Any, Getter] = {
+_BY_ANNOTATION: Mapping[type, Getter] = {
     Message: _BY_NAME["message"],
     Delivery: _BY_NAME["delivery"],
     Envelope: lambda _, delivery: delivery.envelope,
@@ -108,29 +109,53 @@ def bind(handler: Any, *, timeout: timedelta | None = None) -> BoundHandler:
     name = _name_of(handler)
     _refuse_generators(target, name)
     signature = _signature(target, name)
-    positional: list[Getter] = []
-    keywords: list[tuple[str, Getter]] = []
-    parameters: dict[str, str] = {}
-    loafer_style = _is_loafer_style(signature)
+    arguments = _Arguments(name, loafer_style=_is_loafer_style(signature))
     for parameter in signature.parameters.values():
-        getter, meaning = _getter_for(parameter, name, loafer_style=loafer_style)
-        if getter is None:
-            continue
-        parameters[parameter.name] = meaning
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            keywords.append((parameter.name, getter))
-        else:
-            positional.append(getter)
+        arguments.add(parameter)
     return BoundHandler(
         name=name,
         target=target,
         in_thread=not _is_async(target),
-        positional=tuple(positional),
-        keywords=tuple(keywords),
-        parameters=parameters,
+        positional=tuple(arguments.positional),
+        keywords=tuple(arguments.keywords),
+        parameters=arguments.meanings,
         timeout=timeout,
         stop=getattr(handler, "stop", None) if target is not handler else None,
     )
+
+
+class _Arguments:
+    """The arguments for one handler, found parameter by parameter.
+
+    A parameter that pulpo has nothing for keeps its default; what stands behind it goes by its name.
+    """
+
+    def __init__(self, handler: str, *, loafer_style: bool) -> None:
+        self.positional: list[Getter] = []
+        self.keywords: list[tuple[str, Getter]] = []
+        self.meanings: dict[str, str] = {}
+        self._handler = handler
+        self._loafer_style = loafer_style
+        self._by_name = False
+
+    def add(self, parameter: inspect.Parameter) -> None:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            return
+        getter, meaning = _getter_for(parameter, self._handler, loafer_style=self._loafer_style)
+        if getter is None:
+            self._leave_out(parameter)
+            return
+        self.meanings[parameter.name] = meaning
+        if self._by_name or parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            self.keywords.append((parameter.name, getter))
+        else:
+            self.positional.append(getter)
+
+    def _leave_out(self, parameter: inspect.Parameter) -> None:
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            self.positional.append(lambda *_: parameter.default)
+        else:
+            self._by_name = True
 
 
 def _target(handler: Any) -> Callable[..., Any]:
@@ -146,7 +171,8 @@ def _target(handler: Any) -> Callable[..., Any]:
 
 def _refuse_generators(target: Any, name: str) -> None:
     """A generator would be made and never run, and its message acknowledged: refuse it."""
-    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+    function = _function_of(target)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerError(f"{name} is a generator: remove its 'yield'; return a list of messages for follow-ups")
 
 
@@ -166,39 +192,67 @@ def _is_async(target: Any) -> bool:
 def _signature(target: Callable[..., Any], name: str) -> inspect.Signature:
     try:
         signature = inspect.signature(target)
-    except (TypeError, ValueError) as error:
-        raise HandlerError(f"{name}: its parameters cannot be read: {error}") from error
-    try:
-        hints = typing.get_type_hints(_annotated(target))
     except Exception as error:
-        raise HandlerError(f"{name}: its annotations cannot be resolved: {error}") from error
-    parameters = [each.replace(annotation=hints.get(each.name, _UNSAID)) for each in signature.parameters.values()]
+        raise HandlerError(f"{name}: its parameters cannot be read: {error}") from error
+    hints = _hints(inspect.unwrap(_function_of(target)))
+    preset = target.keywords if isinstance(target, functools.partial) else {}
+    parameters = [
+        each.replace(annotation=hints.get(each.name, _UNSAID))
+        for each in signature.parameters.values()
+        if each.name not in preset
+    ]
     return signature.replace(parameters=parameters)
 
 
-def _annotated(target: Any) -> Any:
+def _function_of(target: Any) -> Any:
+    """The function that runs when *target* is called."""
     while isinstance(target, functools.partial):
         target = target.func
-    if inspect.isroutine(target):
-        return inspect.unwrap(target)
-    return type(target).__call__
+    return target if inspect.isroutine(target) else type(target).__call__
+
+
+class _Unresolved:
+    """An annotation that names what cannot be found: most often what only type checkers import."""
+
+    def __init__(self, text: object) -> None:
+        self.text = str(text)
+
+
+def _hints(function: Any) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # noqa: BLE001 - names that are not there, and whatever evaluating annotations may raise
+        annotations = dict(getattr(function, "__annotations__", {}))
+        names = getattr(function, "__globals__", {})
+        return {name: _resolved(annotation, names) for name, annotation in annotations.items()}
+
+
+def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
+    """One annotation by itself, so that another's does not keep it from being understood."""
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"it": annotation}
+    try:
+        return typing.get_type_hints(probe, globalns=names)["it"]
+    except Exception:  # noqa: BLE001 - as above
+        word = str(annotation).rpartition(".")[2]
+        return next((cls for cls in _BY_ANNOTATION if cls.__name__ == word), _Unresolved(annotation))
 
 
 def _is_loafer_style(signature: inspect.Signature) -> bool:
-    """``(message, metadata)`` without annotation of the first: there *message* is the content."""
-    parameters = signature.parameters
-    return "metadata" in parameters and "message" in parameters and parameters["message"].annotation is _UNSAID
+    """``(message, metadata)``: there *message* is the content, unless its annotation says otherwise."""
+    return "metadata" in signature.parameters and "message" in signature.parameters
 
 
 def _getter_for(parameter: inspect.Parameter, name: str, *, loafer_style: bool) -> tuple[Getter | None, str]:
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        return None, ""
-    annotation = parameter.annotation
-    if annotation in _BY_ANNOTATION:
-        return _BY_ANNOTATION[annotation], annotation.__name__
+    annotation = _without_none(parameter.annotation)
+    for cls, getter in _BY_ANNOTATION.items():
+        if annotation is cls:
+            return getter, cls.__name__
     if is_structured(annotation):
         return _typed(annotation, parameter.name), f"{annotation.__name__} from {_source_name(parameter.name)}"
-    if loafer_style and parameter.name == "message":
+    if parameter.name == "message" and (loafer_style or not _may_be_message(annotation)):
         return _BY_NAME["content"], "content"
     if parameter.name in _BY_NAME:
         return _BY_NAME[parameter.name], parameter.name
@@ -206,8 +260,30 @@ def _getter_for(parameter: inspect.Parameter, name: str, *, loafer_style: bool) 
         return _BY_NAME["body"], "body"
     if parameter.default is not _UNSAID:
         return None, ""
+    raise HandlerError(_nothing_for(parameter, name))
+
+
+def _without_none(annotation: Any) -> Any:
+    """What ``X | None`` says beside that there may be none."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation
+    said = [each for each in typing.get_args(annotation) if each is not type(None)]
+    return said[0] if len(said) == 1 else annotation
+
+
+def _may_be_message(annotation: Any) -> bool:
+    if isinstance(annotation, _Unresolved) or any(annotation is each for each in (_UNSAID, Any, object)):
+        return True
+    return Message in typing.get_args(annotation)
+
+
+def _nothing_for(parameter: inspect.Parameter, name: str) -> str:
+    if isinstance(parameter.annotation, _Unresolved):
+        return (
+            f"{name}: the annotation of {parameter.name!r}, {parameter.annotation.text}, cannot be resolved at run time"
+        )
     accepted = ", ".join(_BY_NAME)
-    raise HandlerError(
+    return (
         f"{name}: nothing to give to parameter {parameter.name!r}; name it one of {accepted},"
         " or annotate it with Message, Delivery, dict, or an attrs class or dataclass for the body"
     )

@@ -33,6 +33,7 @@ class Handlers:
 
     def __call__(self, request_type: str, *, timeout: timedelta | float | None = None) -> Callable[[H], H]:
         """Decorate the handler of *request_type*; see `add`."""
+        _check_type(request_type)  # now: without brackets it is the handler, which would be gone for good
 
         def register(handler: H) -> H:
             self.add(request_type, handler, timeout=timeout)
@@ -50,10 +51,7 @@ class Handlers:
             HandlerError: it cannot be called as pulpo would.
             ConfigurationError: the type has a handler already.
         """
-        if not isinstance(request_type, str) or not request_type:
-            raise ConfigurationError(
-                f"a request type is a text, not {request_type!r:.60}; use @handlers.default for the rest"
-            )
+        _check_type(request_type)
         bound = bind(handler, timeout=_limit(timeout))
         if request_type in self._by_type:
             raise ConfigurationError(
@@ -74,8 +72,27 @@ class Handlers:
         return RouteTable(dict(self._by_type), self._default)
 
 
+def _check_type(request_type: object) -> None:
+    if not isinstance(request_type, str) or not request_type:
+        raise ConfigurationError(
+            f"a request type is a text, not {request_type!r:.60}; use @handlers.default for the rest"
+        )
+
+
 def _limit(timeout: timedelta | float | None) -> timedelta | None:
-    return None if timeout is None else seconds(timeout)
+    return None if timeout is None else time_limit(timeout)
+
+
+def time_limit(timeout: object) -> timedelta:
+    """*timeout* as a time span.
+
+    Raises:
+        ConfigurationError: it is none, or so short that nothing could ever be handled.
+    """
+    limit = seconds(timeout, field="timeout")
+    if not limit:
+        raise ConfigurationError("timeout: expected more than 0; leave it out for no limit")
+    return limit
 
 
 def as_table(handlers: Any) -> RouteTable[BoundHandler]:

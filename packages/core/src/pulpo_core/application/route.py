@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -16,7 +16,7 @@ from pulpo_core.ports.adapter import Adapter
 from pulpo_core.ports.handler import ErrorHandler, Middleware, PublishMiddleware, Translator
 from pulpo_core.translators.json import PulpoJson
 
-from .handlers import as_table
+from .handlers import as_table, time_limit
 
 
 def _at_least(lowest: int) -> Any:
@@ -39,6 +39,14 @@ def _kind(*kinds: type) -> Any:
 def _translates(_: object, __: object, value: object) -> None:
     if not (callable(getattr(value, "translate", None)) and callable(getattr(value, "encode", None))):
         raise ConfigurationError(f"translator: {type(value).__name__} has no methods 'translate' and 'encode'")
+
+
+def _wait(value: object) -> timedelta:
+    return seconds(value, field="wait")
+
+
+#: Capabilities that a queue has or lacks; what is a number or a word is nothing to need by its name.
+_CAN_BE_NEEDED: Final = sorted(field.name for field in attrs.fields(Capabilities) if isinstance(field.default, bool))
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -66,15 +74,15 @@ class Route:
     queue: str = attrs.field(validator=_kind(str))
     handlers: Any
     name: str = attrs.field(
-        kw_only=True, default=attrs.Factory(lambda self: self.queue.partition("?")[0], takes_self=True)
+        kw_only=True, default=attrs.Factory(lambda self: str(self.queue).partition("?")[0], takes_self=True)
     )
     policy: Policy = attrs.field(kw_only=True, factory=Policy, validator=_kind(Policy))
     translator: Translator = attrs.field(kw_only=True, factory=PulpoJson, validator=_translates)
     error_handler: ErrorHandler | None = attrs.field(kw_only=True, default=None)
     concurrency: int = attrs.field(kw_only=True, default=10, validator=_at_least(1))
     prefetch: int = attrs.field(kw_only=True, default=0, validator=_at_least(0))
-    timeout: timedelta | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(seconds))
-    wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=seconds)
+    timeout: timedelta | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(time_limit))
+    wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=_wait)
     falsy_retries: bool = attrs.field(kw_only=True, default=False)
     middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())
     publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=())
@@ -85,10 +93,11 @@ class Route:
         as_table(self.handlers)  # a handler that cannot be called is told now, not at the first message
         if self.error_handler is not None and not callable(self.error_handler):
             raise ConfigurationError(f"error_handler: {type(self.error_handler).__name__} cannot be called")
-        known = {field.name for field in attrs.fields(Capabilities)}
         for name in self.needs:
-            if name not in known:
-                raise ConfigurationError(f"needs: {name!r} is no capability; known: {', '.join(sorted(known))}")
+            if name not in _CAN_BE_NEEDED:
+                raise ConfigurationError(
+                    f"needs: {name!r} is nothing a queue has or lacks; known: {', '.join(_CAN_BE_NEEDED)}"
+                )
 
 
 def check_needs(route: Route, capabilities: Capabilities) -> None:

@@ -22,6 +22,10 @@ def _from_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> 
         raise ConfigurationError(f"{attribute.name}: expected a whole number from 1, not {value!r:.40}")
 
 
+def _pause(value: object) -> timedelta:
+    return seconds(value, field="poll_interval")
+
+
 @attrs.frozen(kw_only=True, slots=True)
 class Until:
     """When to stop receiving; what is in hand then is handled all the same. Never, unless something is given.
@@ -39,7 +43,7 @@ class Until:
     burst: bool = False
     max_messages: int | None = attrs.field(default=None, validator=_from_one)
     max_empty_polls: int | None = attrs.field(default=None, validator=_from_one)
-    poll_interval: timedelta = attrs.field(default=timedelta(seconds=5), converter=seconds)
+    poll_interval: timedelta = attrs.field(default=timedelta(seconds=5), converter=_pause)
 
     @property
     def polls(self) -> bool:
