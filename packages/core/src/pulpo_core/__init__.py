@@ -56,6 +56,7 @@ from .ports.adapter import (
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
 from .ports.observer import Observer
+from .translators.aws import EventBridgeEvent, S3Notification, SnsNotification
 from .translators.json import AnyJson, PulpoJson, document_of, message_of
 from .translators.text import PlainText
 
@@ -85,6 +86,7 @@ __all__ = [
     "Dispatcher",
     "Envelope",
     "ErrorHandler",
+    "EventBridgeEvent",
     "FollowUp",
     "Handler",
     "HandlerError",
@@ -135,10 +137,12 @@ __all__ = [
     "Retry",
     "RetryMessage",
     "Route",
+    "S3Notification",
     "Settlement",
     "Settling",
     "Severity",
     "Situation",
+    "SnsNotification",
     "State",
     "SyncPublisher",
     "SystemClock",
