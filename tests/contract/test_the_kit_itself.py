@@ -8,84 +8,17 @@ from uuid import uuid4
 
 import pytest
 
+from pulpo_core import Envelope, State
 from pulpo_core.adapters.memory import MemoryAdapter
-from pulpo_core.testing import CLAUSES, Harness, Skipped, run_clause
-from tests.contract import faults
+from pulpo_core.testing import CLAUSES, Harness, SeededJitter, Skipped, run_clause
+from tests.contract.faults import CAUGHT, Faulty, FaultyAdapter
+from tests.contract.faults.settling import RedeliversAfterAck
 
 BY_ID = {clause.id: clause for clause in CLAUSES}
 
-#: Each fault, and the clauses that must catch it.
-CAUGHT = {
-    faults.StoresNothing: ["C001", "C002"],
-    faults.StoresTwice: ["C001"],
-    faults.GivesIdsAgain: ["C010"],
-    faults.DoesNotWait: ["C003", "C004"],
-    faults.SleepsThrough: ["C004", "C058", "C073"],
-    faults.WaitsForAFullBatch: ["C014"],
-    faults.IgnoresTheLimit: ["C005"],
-    faults.SharesOneQueue: ["C006"],
-    faults.CutsTheBatch: ["C009"],
-    faults.SwallowsPublishFailures: ["C008", "C023"],
-    faults.MutatesBytes: ["C021"],
-    faults.TranslatesNewlines: ["C021", "C024"],
-    faults.KeepsNoLimit: ["C023"],
-    faults.CountsItsOwnFrame: ["C022", "C092"],
-    faults.LosesOnCrash: ["C060", "C070", "C085"],
-    faults.RedeliversAfterAck: ["C030"],
-    faults.AcksOnRetry: ["C040", "C041", "C050"],
-    faults.RefusesTheSecondAck: ["C031"],
-    faults.SwallowsSettleFailures: ["C032", "C035", "C075"],
-    faults.RaisesForTheWholeBatch: ["C035", "C055"],
-    faults.AcceptsAStaleAck: ["C075", "C094"],
-    faults.CountsReleases: ["C052"],
-    faults.DropsFollowUps: ["C176"],
-    faults.PublishesFollowUpsFirst: ["C177", "C178"],
-    faults.RetriesASecondEarly: ["C041"],
-    faults.RoundsDelaysDown: ["C049"],
-    faults.ForgetsDelays: ["C044", "C048", "C059"],
-    faults.CutsLongDelays: ["C059"],
-    faults.RetriesByCopy: ["C040", "C042", "C081"],
-    faults.NeverEndsLeases: ["C060", "C069", "C070"],
-    faults.EndsLeasesEarly: ["C061"],
-    faults.PretendsToExtend: ["C062"],
-    faults.ExtendsAfterSettle: ["C064", "C065", "C076"],
-    faults.ExtendsTheNeighbours: ["C067"],
-    faults.TellsLateDeadlines: ["C068"],
-    faults.LeaksLeasesAtClose: ["C070"],
-    faults.BlocksWhileWaiting: ["C071"],
-    faults.ResetsAttempts: ["C081", "C085"],
-    faults.CountsRetriesOnly: ["C085"],
-    faults.TakesRetriesForLosses: ["C086"],
-    faults.CountsFromZero: ["C080", "C083"],
-    faults.ForgetsTheReason: ["C091", "C103"],
-    faults.BuriesByDropping: ["C091", "C101"],
-    faults.KicksTheDelayed: ["C097"],
-    faults.KicksAll: ["C095", "C105", "C102"],
-    faults.KickKeepsAttempts: ["C083"],
-    faults.KeepsTheFirstReason: ["C103"],
-    faults.ForgetsPriority: ["C110", "C042"],
-    faults.ReordersEquals: ["C111", "C112"],
-    faults.ForgetsGroups: ["C113", "C115", "C119"],
-    faults.ReordersAGroupOnFailure: ["C115"],
-    faults.PeeksByTaking: ["C130"],
-    faults.PurgesEverything: ["C132"],
-    faults.DeletesWhatIsInHand: ["C133", "C098"],
-    faults.MakesUpCounts: ["C128"],
-    faults.PausesItselfOnly: ["C135", "C137"],
-    faults.IgnoresInterrupts: ["C143"],
-    faults.LosesCancelledReceives: ["C140"],
-    faults.LeaksTasks: ["C147"],
-    faults.WorksWhenClosed: ["C145"],
-    faults.LogsBodies: ["C158"],
-    faults.IgnoresUnknownParameters: ["C180"],
-    faults.AcceptsSecrets: ["C181"],
-    faults.PromisesNoPriorities: ["C172"],
-    faults.PromisesMoreThanItsAdapter: ["C182"],
-}
-
 
 class Sound(Harness):
-    """The adapter without a fault."""
+    """The adapter without a fault, and with every hook."""
 
     time = "virtual"
 
@@ -95,18 +28,51 @@ class Sound(Harness):
     def url(self):
         return f"memory://{uuid4()}"
 
+    async def publish_raw(self, url, body):
+        """A foreign producer knows nothing but the bytes."""
+        async with MemoryAdapter().open(url, clock=self.current_clock, jitter=SeededJitter()) as queue:
+            await queue.publish([Envelope(body=body)])
+
+    def clock(self):
+        self.current_clock = super().clock()
+        return self.current_clock
+
+    async def cut_connection(self, queue):
+        """A queue in memory has no connection to be cut."""
+
+    async def restart_broker(self):
+        """A queue in memory lives as long as the process, which goes on."""
+
 
 class Broken(Sound):
-    """The adapter with one fault."""
+    """The adapter with one fault, and with hooks that show it."""
 
     def __init__(self, fault):
         self.fault = fault
 
     def adapter(self):
-        return faults.FaultyAdapter(self.fault)
+        return FaultyAdapter(self.fault)
+
+    def url(self):
+        self.current_url = super().url()
+        return self.current_url
+
+    def missing_url(self):
+        return super().url()
 
     async def cut_connection(self, queue):
-        """Nothing: a queue in memory has no connection, which the clause tolerates."""
+        queue.cut = True
+
+    async def restart_broker(self):
+        if getattr(self.fault, "forgetful", False):
+            async with MemoryAdapter().open(self.current_url, clock=self.current_clock, jitter=SeededJitter()) as queue:
+                await queue.purge(frozenset({State.READY, State.DELAYED, State.BURIED}))
+
+    async def stop_broker(self):
+        """The broker of a queue in memory cannot be stopped."""
+
+    async def start_broker(self):
+        """Nor does it have to be started."""
 
 
 @pytest.mark.parametrize(
@@ -122,17 +88,25 @@ def test_each_fault_is_caught_by_the_clause_that_names_it(fault, name):
     assert not isinstance(caught.value, Skipped), f"skipped: {caught.value}"
 
 
-def test_a_wrapper_without_a_fault_breaks_nothing():
-    harness = Broken(faults.Faulty)
-    for clause in CLAUSES:
-        try:
-            harness.run(run_clause(clause, harness))
-        except Skipped:
-            continue
+def test_every_clause_catches_a_fault():
+    assert {name for names in CAUGHT.values() for name in names} == BY_ID.keys()
+
+
+#: What a queue in memory cannot have, wrapped or not.
+IMPOSSIBLE = {"C011", "C163"}
+
+
+@pytest.mark.parametrize("clause", [clause for clause in CLAUSES if clause.id not in IMPOSSIBLE], ids=repr)
+def test_a_wrapper_without_a_fault_breaks_nothing(clause):
+    harness = Broken(Faulty)
+    try:
+        harness.run(run_clause(clause, harness))
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
 
 
 def test_a_broken_clause_says_what_was_promised():
-    broken = Broken(faults.RedeliversAfterAck)
+    broken = Broken(RedeliversAfterAck)
 
     with pytest.raises(AssertionError, match=r"it was acknowledged, but \['\d+'\] came"):
         broken.run(run_clause(BY_ID["C030"], broken))
@@ -155,8 +129,8 @@ def test_promises_are_not_repeated():
 def test_a_clause_whose_hook_is_missing_says_so():
     sound = Sound()
 
-    with pytest.raises(Skipped, match=r"does not offer restart_broker\(\)"):
-        sound.run(run_clause(BY_ID["C162"], sound))
+    with pytest.raises(Skipped, match=r"does not offer stop_broker\(\)"):
+        sound.run(run_clause(BY_ID["C163"], sound))
 
 
 def test_a_clause_that_does_not_concern_the_queue_says_so():
@@ -170,7 +144,8 @@ _MODULE = """
 from uuid import uuid4
 from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import AdapterContract
-from tests.contract import faults
+from tests.contract.faults import FaultyAdapter
+from tests.contract.faults.burial import ForgetsPriority
 
 
 class Virtual(AdapterContract):
@@ -180,7 +155,7 @@ class Virtual(AdapterContract):
         return f"memory://{uuid4()}"
 
     def adapter(self):
-        return faults.FaultyAdapter(faults.ForgetsPriority)
+        return FaultyAdapter(ForgetsPriority)
 
 
 class TestKnown(Virtual):

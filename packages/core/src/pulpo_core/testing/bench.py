@@ -28,6 +28,9 @@ T = TypeVar("T")
 #: How long a clause waits for what must come, in the time of its clock.
 _PATIENCE = 20.0
 
+#: More receives and deliveries than any clause has use for: without this some faults would let it run for ever.
+_FAR_TOO_MANY = 20_000
+
 #: Real seconds between two nudges of a manual clock under an operation that waits for it to move.
 _NUDGE = 0.05
 
@@ -51,6 +54,7 @@ class Bench:
     _stack: AsyncExitStack
     _background: Background
     _numbers: count[int] = attrs.field(factory=lambda: count(1))
+    _received: int = attrs.field(default=0, init=False)
 
     @property
     def caps(self) -> Capabilities:
@@ -201,9 +205,13 @@ class Bench:
         """Receive once; time is moved along as far as the queue waits."""
         operation = (queue or self.queue).receive(limit, timedelta(seconds=wait))
         if not wait:
-            return await self.call(operation)
-        most = min(wait, self.caps.max_wait.total_seconds()) + self.tolerance
-        return await self.finish(self.begin(operation), within=2 * most)
+            received = await self.call(operation)
+        else:
+            most = min(wait, self.caps.max_wait.total_seconds()) + self.tolerance
+            received = await self.finish(self.begin(operation), within=2 * most)
+        self._received += 1 + len(received)
+        assert self._received < _FAR_TOO_MANY, "messages come again and again, or receives return without waiting"
+        return received
 
     async def nothing_comes(self, why: str, *, queue: Queue | None = None) -> None:
         """Assert that nothing is handed out now."""

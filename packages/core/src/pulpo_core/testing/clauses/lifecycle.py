@@ -185,7 +185,7 @@ async def everything_at_once(bench: Bench) -> None:
     async def consume() -> list[str]:
         handled: list[str] = []
         while len(handled) < volume:
-            received = await bench.queue.receive(1, timedelta(seconds=1))
+            received = await bench.receive(1, wait=1)
             await bench.ack(*received)
             handled += [delivery.id for delivery in received]
         return handled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from pulpo_core.domain.errors import ConfigurationError
@@ -104,7 +105,8 @@ async def competitors_share(bench: Bench) -> None:
 
 async def _work(bench: Bench, queue: Queue) -> list[str]:
     handled: list[str] = []
-    while received := await queue.receive(7, timedelta()):
+    while received := await bench.receive(7, queue=queue):
+        await asyncio.sleep(0)  # the others get their turn while this one has something in hand
         await bench.ack(*received, queue=queue)
         handled.extend(delivery.id for delivery in received)
     return handled
