@@ -1,6 +1,17 @@
 """SQS queues and SNS topics for pulpo."""
 
 from .adapter import SqsAdapter, SqsSettings
+from .forwarding import SnsForwarder, SqsForwarder
 from .queue import SqsQueue
+from .sns import Notification, SnsTopic, open_topic
 
-__all__ = ["SqsAdapter", "SqsQueue", "SqsSettings"]
+__all__ = [
+    "Notification",
+    "SnsForwarder",
+    "SnsTopic",
+    "SqsAdapter",
+    "SqsForwarder",
+    "SqsQueue",
+    "SqsSettings",
+    "open_topic",
+]

@@ -163,7 +163,7 @@ def _new_session(service: str, profile: str | None) -> Any:
 
 @functools.cache
 def _descriptions(service: str, data_path: str | None) -> Any:
-    """What the driver knows of *service*, read once for all queues of the process: that is most of what opening takes."""
+    """What the driver knows of *service*, read once in a process: it is most of what opening takes."""
     from botocore.loaders import create_loader  # noqa: PLC0415 - heavy: imported when a queue is opened
 
     loader = create_loader(data_path)

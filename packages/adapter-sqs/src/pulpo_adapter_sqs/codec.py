@@ -146,7 +146,7 @@ def encode_body(body: bytes) -> tuple[str, str]:
         text = body.decode()
     except UnicodeDecodeError:
         return base64.b64encode(body).decode(), "base64"
-    if _REFUSED.search(text):
+    if not is_text(text):
         return base64.b64encode(body).decode(), "base64"
     return text, ""
 
@@ -169,13 +169,19 @@ def encode_attributes(extras: Extras, wanted: Mapping[str, str]) -> dict[str, di
     own = dict(list(fit.items())[:USER_ATTRIBUTES])
     rest = {name: text for name, text in wanted.items() if name not in own}
     encoded = {name: text_attribute(text) for name, text in own.items()}
-    encoded[PULPO] = pack(attrs.evolve(extras, attributes=rest) if rest else extras)
+    if rest or extras != _NOTHING_SAID:
+        encoded[PULPO] = pack(attrs.evolve(extras, attributes=rest) if rest else extras)
     return encoded
 
 
 def fits(name: str, text: str) -> bool:
     """Whether SQS takes an attribute of this name and text, and pulpo does not use the name itself."""
-    return name not in OWN and bool(_ATTRIBUTE_NAME.fullmatch(name)) and not _REFUSED.search(text)
+    return name not in OWN and bool(_ATTRIBUTE_NAME.fullmatch(name)) and is_text(text)
+
+
+def is_text(text: str) -> bool:
+    """Whether SQS and SNS take these characters."""
+    return not _REFUSED.search(text)
 
 
 def size(body: str, attributes: Attributes) -> int:
