@@ -1,16 +1,8 @@
 """pulpo: receive a message, route it by type to your handler, settle it. Nothing lost, nothing hidden."""
 
-from .application.binding import BoundHandler, bind
-from .application.clock import SystemClock, SystemJitter
-from .application.dispatcher import Dispatcher
-from .application.handlers import Handlers, as_table
-from .application.identity import follow_up_uid, new_uid
-from .application.ledger import Ledger, total
-from .application.manager import Manager, Report, status_of
-from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
-from .application.registry import Installed, adapter_for, installed_adapters, open_queue
-from .application.route import Route
-from .application.until import Until
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .domain.backoff import Backoff, JitterMode
 from .domain.capabilities import Capabilities, Order, Peek
 from .domain.decision import AGAIN_TABLE, TABLE, Decision, Situation, Tally, decide, error_text, plan, round_up
@@ -59,6 +51,48 @@ from .ports.observer import Observer
 from .translators.aws import EventBridgeEvent, S3Notification, SnsNotification
 from .translators.json import AnyJson, PulpoJson, document_of, message_of
 from .translators.text import PlainText
+
+if TYPE_CHECKING:
+    from .application.binding import BoundHandler, bind
+    from .application.clock import SystemClock, SystemJitter
+    from .application.dispatcher import Dispatcher
+    from .application.handlers import Handlers, as_table
+    from .application.identity import follow_up_uid, new_uid
+    from .application.ledger import Ledger, total
+    from .application.manager import Manager, Report, status_of
+    from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
+    from .application.registry import Installed, adapter_for, installed_adapters, open_queue
+    from .application.route import Route
+    from .application.until import Until
+
+#: What runs things needs asyncio, whose import takes longer than all the rest: it is loaded when it is asked for.
+_LATE = {
+    "application.binding": ("BoundHandler", "bind"),
+    "application.clock": ("SystemClock", "SystemJitter"),
+    "application.dispatcher": ("Dispatcher",),
+    "application.handlers": ("Handlers", "as_table"),
+    "application.identity": ("follow_up_uid", "new_uid"),
+    "application.ledger": ("Ledger", "total"),
+    "application.manager": ("Manager", "Report", "status_of"),
+    "application.publishing": ("MessagePublisher", "SyncPublisher", "open_publisher", "open_publisher_sync"),
+    "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
+    "application.route": ("Route",),
+    "application.until": ("Until",),
+}
+_MODULE_OF = {name: module for module, names in _LATE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 __all__ = [
     "AGAIN_TABLE",

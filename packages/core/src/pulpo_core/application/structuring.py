@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def is_structured(annotation: Any) -> bool:
     """Whether a parameter annotated so gets the body structured into it."""
-    return isinstance(annotation, type) and (attrs.has(annotation) or dataclasses.is_dataclass(annotation))
+    return isinstance(annotation, type) and (attrs.has(annotation) or hasattr(annotation, "__dataclass_fields__"))
 
 
 def _strict(*accepted: type) -> Callable[[Any, Any], Any]:

@@ -17,21 +17,21 @@ from pulpo_core.domain.message import Message
 from pulpo_core.domain.settlement import Reason, Settlement
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class RouteStarted:
     """A route is open and receives."""
 
     route: str
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class RouteStopped:
     """A route has settled what it could and is closed."""
 
     route: str
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Received:
     """A delivery came in."""
 
@@ -39,7 +39,7 @@ class Received:
     delivery: Delivery
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Started:
     """A handler is about to run."""
 
@@ -48,7 +48,7 @@ class Started:
     message: Message
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Settled:
     """A delivery is settled, and the queue has confirmed it; or it is left alone (*settlement* `None`).
 
@@ -68,7 +68,7 @@ class Settled:
     error: str = ""
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class LeaseExtended:
     """Leases were extended, *count* at once."""
 
@@ -76,7 +76,7 @@ class LeaseExtended:
     count: int
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class LeaseGone:
     """A delivery stopped being ours while it was in hand."""
 
@@ -84,7 +84,7 @@ class LeaseGone:
     delivery: Delivery
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class ReceiveFailed:
     """A receive failed for now; the next one comes after *delay*."""
 
@@ -93,7 +93,7 @@ class ReceiveFailed:
     delay: timedelta
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class SettleFailed:
     """A settlement was not confirmed; *final* when it will not be tried again."""
 
@@ -103,7 +103,7 @@ class SettleFailed:
     final: bool
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Alarm:
     """Something a person should look at: user code that policy asked for failed, a hook raised."""
 
@@ -111,7 +111,7 @@ class Alarm:
     text: str
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Published:
     """A message is in a queue."""
 
