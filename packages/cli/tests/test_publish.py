@@ -135,9 +135,9 @@ def test_the_lines_that_are_messages_are_published_and_the_others_named(pulpo: P
 
 
 def test_a_file_can_come_from_stdin_and_a_good_one_is_status_0(pulpo: Pulpo, url: str) -> None:
-    outcome = pulpo("publish", "--queue", url, "--from-file", "-", stdin='{"payload": 1}\n' * 1001)
+    outcome = pulpo("publish", "-q", "--queue", url, "--from-file", "-", stdin='{"payload": 1}\n' * 1001)
 
-    assert outcome.status == 0
+    assert (outcome.status, outcome.out) == (0, "1001\n")
     assert pulpo("stats", "--queue", url, "--json").json["ready"] == 1001
 
 

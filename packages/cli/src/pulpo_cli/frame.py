@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import rich_click as click
 
 from . import errors
+from .output import at_terminal
 from .session import QUIET, Session, session
 
 
@@ -76,6 +77,15 @@ class LazyGroup(Group):
         module = import_module(self._modules[cmd_name])
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if at_terminal(sys.stderr):
+                raise  # click ends the line that the terminal has begun with ^C
+            raise click.Abort from None
 
     def main(self, args: Any = None, **options: Any) -> NoReturn:  # type: ignore[override]  # it never returns
         """Run the command line *args* and exit with its status."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import IO, Any, Final
@@ -64,7 +64,7 @@ def publish(context: click.Context, /, *, queue: str, as_json: bool, from_file: 
         template = _message(given)
         jobs, total = repeated(lambda: template, given["count"]), given["count"]
     else:
-        _nothing_beside_from_file(context)
+        _nothing_beside_from_file(context, given)
         jobs, total = read_jobs(from_file), None
     run = Run(queue, as_json=as_json, source=getattr(from_file, "name", ""))
     try:
@@ -102,12 +102,12 @@ def _body(given: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
 
 
-def _nothing_beside_from_file(context: click.Context) -> None:
+def _nothing_beside_from_file(context: click.Context, names: Iterable[str]) -> None:
     """What a file says is not mixed with what the command line says."""
-    for parameter in context.command.get_params(context):
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in {"queue", "from_file", "as_json"} and source is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} cannot go with --from-file: each line says it for itself")
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(each.opts[0] for each in context.command.params if each.name == name)
+            raise click.UsageError(f"{option} cannot go with --from-file: each line says it for itself")
 
 
 @attrs.define
