@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -20,6 +21,17 @@ from pulpo_core.domain.errors import HandlerError
 from pulpo_core.domain.message import Message
 
 from .structuring import is_structured, structurer
+
+if sys.version_info >= (3, 14):  # there annotations are evaluated when somebody asks for them, unless told otherwise
+    from annotationlib import Format, get_annotations
+
+    _AS_WRITTEN: dict[str, Any] = {"annotation_format": Format.FORWARDREF}
+
+    def _annotations_of(function: Any) -> Mapping[str, Any]:
+        return get_annotations(function, format=Format.FORWARDREF)
+else:
+    _AS_WRITTEN: dict[str, Any] = {}
+    _annotations_of = inspect.get_annotations
 
 Getter = Callable[[Message, Delivery], Any]
 
@@ -191,7 +203,7 @@ def _is_async(target: Any) -> bool:
 
 def _signature(target: Callable[..., Any], name: str) -> inspect.Signature:
     try:
-        signature = inspect.signature(target)
+        signature = inspect.signature(target, **_AS_WRITTEN)
     except Exception as error:
         raise HandlerError(f"{name}: its parameters cannot be read: {error}") from error
     hints = _hints(inspect.unwrap(_function_of(target)))
@@ -214,15 +226,15 @@ def _function_of(target: Any) -> Any:
 class _Unresolved:
     """An annotation that names what cannot be found: most often what only type checkers import."""
 
-    def __init__(self, text: object) -> None:
-        self.text = str(text)
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 def _hints(function: Any) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(function)
     except Exception:  # noqa: BLE001 - names that are not there, and whatever evaluating annotations may raise
-        annotations = dict(getattr(function, "__annotations__", {}))
+        annotations = _annotations_of(function)
         names = getattr(function, "__globals__", {})
         return {name: _resolved(annotation, names) for name, annotation in annotations.items()}
 
@@ -236,8 +248,9 @@ def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
     try:
         return typing.get_type_hints(probe, globalns=names)["it"]
     except Exception:  # noqa: BLE001 - as above
-        word = str(annotation).rpartition(".")[2]
-        return next((cls for cls in _BY_ANNOTATION if cls.__name__ == word), _Unresolved(annotation))
+        text = str(getattr(annotation, "__forward_arg__", annotation))
+        word = text.rpartition(".")[2]
+        return next((cls for cls in _BY_ANNOTATION if cls.__name__ == word), _Unresolved(text))
 
 
 def _is_loafer_style(signature: inspect.Signature) -> bool:

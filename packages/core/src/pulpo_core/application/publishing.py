@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from pulpo_core.domain.backoff import Backoff, seconds
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.envelope import Envelope
-from pulpo_core.domain.errors import AdapterError, InvalidMessage, MessageTooLarge, PulpoError, Unsupported
+from pulpo_core.domain.errors import (
+    AdapterError,
+    ConfigurationError,
+    InvalidMessage,
+    MessageTooLarge,
+    PulpoError,
+    Unavailable,
+    Unsupported,
+)
 from pulpo_core.domain.message import DEFAULT_PRIORITY, Message
 from pulpo_core.ports.adapter import Adapter, Publisher
 from pulpo_core.ports.clock import Clock, Jitter
@@ -50,7 +60,7 @@ class Encoder:
         now = self.clock.now()
         ready = self._stamped(message, uid, now)
         for wrap in self.middleware:
-            ready = wrap(ready)
+            ready = _as_message(wrap(ready), wrap)
         ready = ready.resolved(now)
         envelope = self.translator.encode(ready)
         check_limits(ready, envelope, self.capabilities, now)
@@ -61,6 +71,13 @@ class Encoder:
             raise InvalidMessage(f"expected a Message to publish, not {type(message).__name__}")
         uid = uid or message.uid or new_uid(self.clock, self.jitter)
         return message.with_header(uid=uid, published_at=now.isoformat())
+
+
+def _as_message(answer: object, wrap: PublishMiddleware) -> Message:
+    if isinstance(answer, Message):
+        return answer
+    name = getattr(wrap, "__qualname__", type(wrap).__qualname__)
+    raise ConfigurationError(f"publish middleware {name} returns {type(answer).__name__}, not the Message to publish")
 
 
 def check_limits(message: Message, envelope: Envelope, capabilities: Capabilities, now: datetime) -> None:
@@ -112,6 +129,7 @@ class MessagePublisher:
         self, messages: Iterable[Message], *, retry_for: timedelta | float = 0
     ) -> list[Message | PulpoError]:
         """Store *messages*; for each, in their order, the stored message or the error that kept it out."""
+        patience = seconds(retry_for, field="retry_for")
         results: list[Message | PulpoError] = []
         ready: list[tuple[int, Message, Envelope]] = []
         for index, message in enumerate(messages):
@@ -122,7 +140,7 @@ class MessagePublisher:
             else:
                 results.append(encoded)
                 ready.append((index, encoded, envelope))
-        stored = await self._store([envelope for _, _, envelope in ready], seconds(retry_for))
+        stored = await self._store([envelope for _, _, envelope in ready], patience)
         for (index, encoded, _), answer in zip(ready, stored, strict=True):
             results[index] = encoded.published(id=answer) if isinstance(answer, str) else answer
         return results
@@ -188,24 +206,42 @@ async def open_publisher(
 
 
 class SyncPublisher:
-    """`MessagePublisher` for code that does not await; safe to call from any thread."""
+    """`MessagePublisher` for code that does not await; safe to call from any thread of its process."""
 
     def __init__(self, publisher: MessagePublisher, loop: asyncio.AbstractEventLoop) -> None:
         self._publisher = publisher
         self._loop = loop
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._closed = False
 
     def publish(self, message: Message, *, retry_for: timedelta | float = 0) -> Message:
         """See `MessagePublisher.publish`; blocks the calling thread."""
-        return asyncio.run_coroutine_threadsafe(
-            self._publisher.publish(message, retry_for=retry_for), self._loop
-        ).result()
+        return self._result(lambda: self._publisher.publish(message, retry_for=retry_for))
 
     def publish_many(
         self, messages: Iterable[Message], *, retry_for: timedelta | float = 0
     ) -> list[Message | PulpoError]:
         """See `MessagePublisher.publish_many`; blocks the calling thread."""
-        coroutine = self._publisher.publish_many(list(messages), retry_for=retry_for)
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        every = list(messages)  # here, in the thread to which an iterator belongs
+        return self._result(lambda: self._publisher.publish_many(every, retry_for=retry_for))
+
+    def _result(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if os.getpid() != self._process:
+            raise AdapterError("this publisher was opened before a fork; open one in each process")
+        with self._lock:  # so that nothing is begun once it is being closed, which nobody would ever finish
+            if self._closed:
+                raise AdapterError("this publisher is closed")
+            future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise Unavailable("the publisher was closed before the queue had answered", in_doubt=True) from None
+
+    def close(self) -> None:
+        """Begin nothing more; called when its context ends."""
+        with self._lock:
+            self._closed = True
 
 
 @contextmanager
@@ -220,23 +256,50 @@ def open_publisher_sync(
 
     One per process and queue is enough: keep it open as long as the application runs.
     """
-    with _loop_in_thread() as loop:
-        context = open_publisher(url, translator=translator, middleware=middleware, adapter=adapter)
-        publisher = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
-        try:
-            yield SyncPublisher(publisher, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
-
-
-@contextmanager
-def _loop_in_thread() -> Generator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="pulpo-publisher", daemon=True)
-    thread.start()
+    background = _Background(open_publisher(url, translator=translator, middleware=middleware, adapter=adapter))
+    publisher = SyncPublisher(*background.open())
     try:
-        yield loop
+        yield publisher
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        publisher.close()
+        background.close()
+
+
+class _Background:
+    """A thread whose event loop opens a publisher, holds it, and closes it in the task that has opened it."""
+
+    def __init__(self, context: AbstractAsyncContextManager[MessagePublisher]) -> None:
+        self._context = context
+        self._opened: Future[tuple[MessagePublisher, asyncio.AbstractEventLoop]] = Future()
+        self._closed: Future[None] = Future()
+        self._enough = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="pulpo-publisher", daemon=True)
+
+    def open(self) -> tuple[MessagePublisher, asyncio.AbstractEventLoop]:
+        """The publisher and its loop.
+
+        Raises:
+            PulpoError: it cannot be opened.
+        """
+        self._thread.start()
+        return self._opened.result()
+
+    def close(self) -> None:
+        """Close it, and end what somebody has left behind."""
+        _, loop = self._opened.result()
+        loop.call_soon_threadsafe(self._enough.set)
+        self._thread.join()
+        self._closed.result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._hold())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever opens or closes
+            (self._closed if self._opened.done() else self._opened).set_exception(error)
+        else:
+            self._closed.set_result(None)
+
+    async def _hold(self) -> None:
+        async with self._context as publisher:
+            self._opened.set_result((publisher, asyncio.get_running_loop()))
+            await self._enough.wait()

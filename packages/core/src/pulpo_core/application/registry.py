@@ -45,13 +45,14 @@ class Installed:
         """Import it and make one.
 
         Raises:
-            ConfigurationError: it cannot be imported.
+            ConfigurationError: it cannot be imported, or cannot be made.
         """
         try:
-            factory = self.entry_point.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigurationError(f"adapter {self.scheme!r} of {self.distribution} is broken: {error}") from error
-        adapter: Adapter = factory()
+            adapter: Adapter = self.entry_point.load()()
+        except Exception as error:  # what importing somebody's module and calling somebody's factory may raise
+            raise ConfigurationError(
+                f"adapter {self.scheme!r} of {self.distribution} is broken: {type(error).__name__}: {error}"
+            ) from error
         return adapter
 
 
