@@ -89,6 +89,7 @@ class Impostor:
         self.heard: list[bytes] = []
         self.pause = 0.0
         self._serving = 0
+        self._at_rest = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, HOST, 0)
@@ -97,8 +98,8 @@ class Impostor:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        while self._serving:
-            await asyncio.sleep(0.01)
+        await self._server.wait_closed()
+        await self._at_rest.wait()
 
     def url(self, **parameters: object) -> str:
         """The URL of a tube here."""
@@ -106,11 +107,14 @@ class Impostor:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving += 1
+        self._at_rest.clear()
         try:
             await self._converse(reader, writer)
         finally:
             writer.close()
             self._serving -= 1
+            if not self._serving:
+                self._at_rest.set()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from operator import methodcaller
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import greenstalk
 
@@ -171,12 +171,12 @@ class BeanstalkdInspector:
         """See `Inspector.delete`."""
         jobs = [job_id_of(text) for text in ids]
         about = await self._stats_of_each(jobs)
-        free = [job for job, stats in zip(jobs, about, strict=True) if job and stats and stats["state"] != "reserved"]
-        answers = dict(zip(free, await self._tell([methodcaller("delete", job) for job in free]), strict=True))
+        free = [stats["id"] for stats in about if _is_free(stats)]
+        answers = iter(await self._tell([methodcaller("delete", job) for job in free]))
         await self._drop_records({stats["id"] for stats in about if stats and was_buried(stats)})
         return [
-            error_of(answers[job], Doing.REPAIR) if job in answers else _undeletable(text, stats)
-            for text, job, stats in zip(ids, jobs, about, strict=True)
+            error_of(next(answers), Doing.REPAIR) if _is_free(stats) else _undeletable(text, stats)
+            for text, stats in zip(ids, about, strict=True)
         ]
 
     async def purge(self, states: frozenset[State]) -> int:
@@ -276,6 +276,11 @@ def _plain(answer: Any) -> Any:
 def _is_stranded(stats: Mapping[str, Any]) -> bool:
     """Whether a job is reserved by nobody, which is what a full log of beanstalkd does to it."""
     return bool(stats["state"] == "reserved" and stats["time-left"] < 0)
+
+
+def _is_free(stats: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+    """Whether the job is there, and nobody is handling it."""
+    return stats is not None and stats["state"] != "reserved"
 
 
 def _undeletable(text: str, stats: Mapping[str, Any] | None) -> AdapterError:

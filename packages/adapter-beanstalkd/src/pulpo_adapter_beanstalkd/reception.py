@@ -17,7 +17,6 @@ With as many connections as are allowed and something in hand on each, the tube 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import math
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from .connection import Dialer, Lost
 from .errors import BETRAYALS, Doing, checked, error_of
 from .keeper import Keeper
 from .lanes import Holding, Lane, Lanes, learn
+from .pipeline import Command
 from .records import RESERVE_NOW, Records
 
 #: Batches while a backlog is worked off: small at first, since what is asked for in vain costs time too.
@@ -76,7 +76,7 @@ class Pace:
 
     def took(self, now: float, *, asked: int, got: int) -> None:
         """*asked* jobs were asked for at once, and *got* were there."""
-        self.batch = min(max(asked, self.batch) * 4, LARGEST_BATCH) if got == asked else 0
+        self.batch = min(asked * 4, LARGEST_BATCH) if got == asked else 0
         if got:
             self._last = now
 
@@ -117,6 +117,7 @@ class Reception:
         self._pace = Pace()
         self._current: Lane | None = None
         self._strays: list[_Stray] = []
+        self._cut_short: list[tuple[Lane, float, asyncio.Future[list[Any]]]] = []
         self._interrupted = asyncio.Event()
         self._next_watch = -math.inf
         self._shared_until = -math.inf
@@ -126,10 +127,9 @@ class Reception:
         """See `Provider.receive`."""
         if limit < 1:
             return ()
-        if self._strays:
-            strays = self._pick_up(limit)
-            if strays:
-                return await self._deliver(strays)
+        strays = await self._pick_up(limit)
+        if strays:
+            return await self._deliver(strays)
         if self._interrupted.is_set():
             return ()
         seconds = wait.total_seconds()
@@ -153,8 +153,10 @@ class Reception:
     async def _take(self, wanted: int) -> Sequence[Delivery]:
         lane = await self._lane_at_work()
         asked_at = self._clock.monotonic()
-        answers = await self._answers(lane, [RESERVE_NOW] * wanted, asked_at)
-        jobs = self._jobs(answers)
+        looks = self._look_around(asked_at)
+        answers = await self._answers(lane, [*looks, *[RESERVE_NOW] * wanted], asked_at)
+        self._note_watchers(answers[: len(looks)])
+        jobs = self._jobs(answers[len(looks) :])
         self._pace.took(self._clock.monotonic(), asked=wanted, got=len(jobs))
         return await self._deliver([self._held(lane, job, asked_at) for job in jobs])
 
@@ -172,13 +174,21 @@ class Reception:
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
-            asked.add_done_callback(functools.partial(self._keep_strays, lane, asked_at))
+            self._cut_short.append((lane, asked_at, asked))
             raise
         finally:
             lane.taking -= 1
 
-    def _pick_up(self, limit: int) -> list[_Stray]:
+    async def _pick_up(self, limit: int) -> list[_Stray]:
         """What earlier receives left, unless its lease has ended meanwhile: then it comes again by itself."""
+        while self._cut_short:
+            lane, asked_at, asked = cut_short = self._cut_short.pop()
+            try:
+                answers = await asyncio.shield(asked)
+            except asyncio.CancelledError:
+                self._cut_short.append(cut_short)
+                raise
+            self._strays += [self._held(lane, job, asked_at) for job in answers if isinstance(job, greenstalk.Job)]
         now = self._clock.monotonic()
         for stray in self._strays:
             if now >= stray.holding.deadline:
@@ -186,11 +196,6 @@ class Reception:
         ours = [stray for stray in self._strays if stray.holding.ours]
         self._strays = ours[limit:]
         return ours[:limit]
-
-    def _keep_strays(self, lane: Lane, asked_at: float, asked: asyncio.Future[list[Any]]) -> None:
-        for answer in asked.result():
-            if isinstance(answer, greenstalk.Job) and lane.alive:
-                self._strays.append(self._held(lane, answer, asked_at))
 
     # ---------------------------------------------------------------------------------------------- waiting
 
@@ -224,9 +229,8 @@ class Reception:
         half-closing the connection: a job that comes at that very moment goes back with it.
         """
         connection, whole = lane.connection, math.floor(seconds)
-        commands = [methodcaller("reserve", math.ceil(seconds))]
-        if self._clock.monotonic() >= self._next_watch:
-            commands.insert(0, methodcaller("stats_tube", self._tube))
+        commands = self._look_around(self._clock.monotonic())
+        commands.append(methodcaller("reserve", math.ceil(seconds)))
         asked = connection.ask(commands, patience=math.ceil(seconds))
         if whole < seconds:
             answered = asyncio.Event()
@@ -300,7 +304,7 @@ class Reception:
 
     async def _deliver(self, came: list[_Stray]) -> Sequence[Delivery]:
         """The deliveries of jobs just reserved. Whatever keeps them from being delivered, they are not forgotten."""
-        shared = not self._pace.batch and self._clock.monotonic() < self._shared_until
+        shared = len(came) <= FIRST_BATCH and self._clock.monotonic() < self._shared_until
         suspects = [each for each in came if self._freshness.suspect(each.holding.id, shared=shared)]
         if suspects:
             try:
@@ -333,6 +337,10 @@ class Reception:
             lease=Lease(holding.deadline),
             receipt=holding,
         )
+
+    def _look_around(self, now: float) -> list[Command]:
+        """What to ask before a reserve, to know who else takes from the tube; nothing most of the time."""
+        return [methodcaller("stats_tube", self._tube)] if now >= self._next_watch else []
 
     def _note_watchers(self, answers: list[Any]) -> None:
         """Whether anybody else waits for jobs of this tube, which makes ids alone a poor guide."""
