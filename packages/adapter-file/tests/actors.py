@@ -41,7 +41,7 @@ async def publish(url: str, name: str, tasks: str, total: str = "-1") -> None:
 
     async def one(queue: Queue) -> None:
         for number in numbers:
-            if number == int(total):
+            if 0 <= int(total) <= number:
                 return
             uid = f"{name}-{number}"
             say("try", uid)

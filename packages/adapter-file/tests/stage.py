@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ class Actor:
         """SIGKILL: nothing of it runs any more."""
         if self.process.returncode is None:
             self.process.kill()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something outside of this process."""
+    async with asyncio.timeout(HANG_GUARD):
+        while not condition():  # noqa: ASYNC110 - no event tells what other processes do
+            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
