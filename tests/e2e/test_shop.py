@@ -192,12 +192,12 @@ def test_what_is_wrong_is_one_line_and_its_status(shop: Shop, arguments: list[st
 
 
 def test_a_reader_that_has_seen_enough_is_no_drama(shop: Shop) -> None:
-    shop.pulpo("publish", "-q", "--payload", "x", "--count", "3000")
+    shop.pulpo("publish", "-q", "--payload", "x", "--count", "900")
     shop.write("def bad(): raise RuntimeError\n")
     shop.pulpo("run", "--handler", "jobs:bad", "--max-attempts", "1", "--burst", "-q")
 
     done = subprocess.run(
-        f"{PULPO} buried list --limit 3000 --json --queue '{shop.url}' | head -c 20",
+        f"{PULPO} buried list --limit 900 --json --queue '{shop.url}' | head -c 20",
         shell=True,
         capture_output=True,
         text=True,

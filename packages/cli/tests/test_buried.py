@@ -2,7 +2,8 @@
 
 import pytest
 
-from pulpo_core import Bury, Message
+from pulpo_cli.commands.buried import find_buried
+from pulpo_core import Bury, Capabilities, Message, Queue, open_queue
 
 from .actors import bury, publish, publish_bytes
 from .conftest import Pulpo
@@ -111,6 +112,26 @@ def test_delete_removes_what_is_buried_and_nothing_else(pulpo: Pulpo, url: str, 
 def test_delete_all_removes_all_that_is_buried(pulpo: Pulpo, url: str, ids: list[str]) -> None:
     assert pulpo("buried", "delete", "--all", "--yes", "--queue", url).out == "removed 3 messages\n"
     assert pulpo("stats", "--queue", url, "--json").json["ready"] == 1
+
+
+async def test_where_nothing_can_be_looked_up_by_id_the_buried_ones_are_searched(url: str, ids: list[str]) -> None:
+    async with open_queue(url) as queue:
+        blind = Blind(queue)
+        found = await find_buried(blind, ids[1])
+        missing = await find_buried(blind, "404")
+
+    assert found is not None
+    assert found.id == ids[1]
+    assert missing is None
+
+
+class Blind:
+    """A queue without peek, as SQS is."""
+
+    capabilities = Capabilities(peek=frozenset())
+
+    def __init__(self, queue: Queue) -> None:
+        self.buried = queue.buried
 
 
 @pytest.mark.parametrize("command", ["kick", "delete"])

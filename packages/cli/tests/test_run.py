@@ -15,6 +15,7 @@ Application = Callable[[str], str]
 
 JOBS = """
 import asyncio, attrs
+from datetime import timedelta
 from pulpo_core import *
 
 seen = []
@@ -45,7 +46,8 @@ handlers = Handlers()
 handlers.add("email", email)
 handlers.add("fail", fail)
 number = 3
-routes = [Route(%(url)r, handlers, policy=Policy(max_attempts=1), concurrency=2)]
+policy = Policy(max_attempts=1, fatal=(KeyError, TypeError), max_age=timedelta(days=1))
+routes = [Route(%(url)r, handlers, policy=policy, concurrency=2, prefetch=3)]
 one = routes[0]
 dispatcher = Dispatcher(routes, until=Until(burst=True))
 manager = Manager(routes, until=Until(burst=True))
@@ -234,7 +236,11 @@ def test_the_format_of_the_queue_can_be_given(
         (["--queue", "memory://x", "--handler", "nonsense"], 2, "'nonsense' is not MODULE:OBJECT"),
         (["--queue", "nope://x", "--handler", "{jobs}:fail"], 2, "no adapter for 'nope' is installed"),
         (["--queue", "memory://x?a=1", "--handler", "{jobs}:fail"], 2, "unknown parameter 'a'"),
-        (["--queue", "memory://x", "--handler", "{jobs}:fail", "--translator", "xml"], 2, "one of pulpo, json, text"),
+        (
+            ["--queue", "memory://x", "--handler", "{jobs}:fail", "--translator", "xml"],
+            2,
+            "one of pulpo, json, text, sns",
+        ),
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--error-handler", "{jobs}:number"], 4, "cannot be"),
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--concurrency", "0"], 2, "'--concurrency'"),
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--grace", "soon"], 2, "'soon' is not a duration"),
@@ -288,6 +294,12 @@ def test_routes_show_handlers_and_what_they_get(pulpo: Pulpo, url: str, jobs: st
 
     assert outcome.status == 0
     assert outcome.lines[0] == url
+    assert "  at once     2, 3 waiting" in outcome.lines
+    [policy] = [line for line in outcome.lines if line.startswith("  policy")]
+    assert policy.endswith(
+        "1 attempt; backoff 5.0 s × 2 up to 15 min, equal jitter; fatal: KeyError, TypeError; "
+        "no retry 1 d after publishing"
+    )
     rows = [line.split() for line in outcome.lines]
     assert ["fail", f"{jobs}:fail", "payload:", "payload", "a", "thread", "–"] in rows
     assert [

@@ -32,8 +32,8 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--translator",
-        metavar="pulpo|json|text|MODULE:OBJECT",
-        help="Without APP: the format of the queue.  [default: pulpo]",
+        metavar="NAME|MODULE:OBJECT",
+        help="Without APP: the format of the queue: pulpo, json, text, sns, eventbridge or s3.  [default: pulpo]",
     ),
     click.option(
         "--error-handler", metavar="MODULE:CALLABLE", help="Without APP: asked about every failure before the policy."

@@ -17,6 +17,7 @@ from pulpo_core import (
     AnyJson,
     ApplicationError,
     Dispatcher,
+    EventBridgeEvent,
     HandlerError,
     Handlers,
     Manager,
@@ -24,12 +25,21 @@ from pulpo_core import (
     PulpoError,
     PulpoJson,
     Route,
+    S3Notification,
+    SnsNotification,
     Translator,
     error_text,
 )
 
 #: Translators that have a name of their own.
-TRANSLATORS = {"pulpo": PulpoJson, "json": AnyJson, "text": PlainText}
+TRANSLATORS = {
+    "pulpo": PulpoJson,
+    "json": AnyJson,
+    "text": PlainText,
+    "sns": SnsNotification,
+    "eventbridge": EventBridgeEvent,
+    "s3": S3Notification,
+}
 
 #: What an application can be: routes, or what runs them already.
 Application = list[Route] | Dispatcher | Manager
