@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -102,8 +103,8 @@ class Manager:
             SystemExit: the status is not 0; what was wrong is logged in one line.
         """
         report = self.execute()
-        if report.error is not None:
-            log.error("%s", report.error)
+        if report.error is not None and not _is_plain_exit(report.error):
+            log.error("%s", str(report.error) or type(report.error).__name__)
         if report.status != DRAINED:
             raise SystemExit(report.status)
         return report
@@ -133,7 +134,8 @@ class Manager:
         if loop is None:
             self.dispatcher.stop(now=now)
         else:
-            loop.call_soon_threadsafe(lambda: self.dispatcher.stop(now=now))
+            with contextlib.suppress(RuntimeError):  # its loop was closed a moment ago: it has ended by itself
+                loop.call_soon_threadsafe(lambda: self.dispatcher.stop(now=now))
 
     def _report(self, error: BaseException | None) -> Report:
         ledgers = dict(self.dispatcher.ledgers)
@@ -169,6 +171,11 @@ class Manager:
             self.dispatcher.stop(now=True)
         else:
             os._exit(UNSETTLED)
+
+
+def _is_plain_exit(error: BaseException) -> bool:
+    """Whether it is an exit with a number, about which there is nothing to be said."""
+    return isinstance(error, SystemExit) and not isinstance(error.code, str)
 
 
 def _status_of_end(error: BaseException) -> int:
