@@ -19,7 +19,7 @@ async def one_of_each(bench: Bench) -> dict[State, str]:
     """Put one message into each state that a peek can ask for; their ids."""
     await bury(bench, b"buried")
     (buried,) = await bench.buried()
-    (delayed,) = await bench.publish(bench.delayed(3600, b"delayed"))
+    (delayed,) = await bench.publish(bench.delayed(bench.long_delay, b"delayed"))
     (reserved,) = await bench.publish(bench.envelope(b"reserved"))
     await bench.take_one()
     (ready,) = await bench.publish(bench.envelope(b"ready"))
@@ -61,7 +61,7 @@ async def looking_by_id(bench: Bench) -> None:
     delayed, buried = records[State.DELAYED], records[State.BURIED]
     assert delayed is not None
     assert buried is not None
-    latest = bench.clock.now() + timedelta(seconds=3600 + bench.tolerance)
+    latest = bench.clock.now() + timedelta(seconds=bench.long_delay + bench.tolerance)
     assert delayed.ready_at is None or bench.clock.now() < delayed.ready_at <= latest
     assert (buried.reason, buried.attempts) == ("fatal", 1)
 
@@ -81,7 +81,7 @@ async def the_next_is_the_next(bench: Bench) -> None:
 async def every_state_is_counted(bench: Bench) -> None:
     """Each message is counted in its own state, as it moves from one to the other."""
     await bench.counts(ready=0, delayed=0, reserved=0, buried=0)
-    await bench.publish(*[bench.envelope() for _ in range(4)], bench.delayed(3600))
+    await bench.publish(*[bench.envelope() for _ in range(4)], bench.delayed(bench.long_delay))
     await bench.counts(ready=4, delayed=1, reserved=0, buried=0)
     one, two, three = await bench.take(3)
     await bench.counts(ready=1, delayed=1, reserved=3, buried=0)

@@ -140,7 +140,7 @@ async def a_cut_connection_gives_back(bench: Bench) -> None:
 
     await bench.pass_lease()
 
-    assert (await bench.take_one()).id == first.id
+    assert (await bench.persist(bench.take_one)).id == first.id
 
 
 @clause("C070", needs=[LEASES_END])

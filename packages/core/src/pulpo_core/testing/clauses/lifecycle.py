@@ -13,7 +13,7 @@ from pulpo_core.domain.settlement import Ack, Bury, Retry
 from pulpo_core.testing.bench import Bench
 from pulpo_core.testing.clause import clause
 
-from .needs import TRIABLE_LIMIT
+from .needs import DELAYS, TRIABLE_LIMIT
 
 #: After so many turns of the event loop a call is cancelled: when it has just begun, in its middle, near its end.
 _TURNS = (1, 2, 3, 4, 5, 8, 13)
@@ -28,9 +28,11 @@ async def a_cancelled_receive_loses_nothing(bench: Bench) -> None:
         receiving = bench.begin(bench.queue.receive(1, bench.caps.max_wait))
         ids += await bench.publish(bench.envelope(), queue=other)
         await _cancel_after(receiving, turns)
-    await bench.pass_lease()
 
-    came = {delivery.id for delivery in await bench.take(len(ids))}
+    came: set[str] = set()
+    for _ in range(3):  # a request that was under way when it was cancelled may take a message later still
+        await bench.pass_lease()
+        came |= {delivery.id for delivery in await bench.drain()}
 
     assert came == set(ids), "messages are gone that were in a cancelled receive"
 
@@ -264,7 +266,8 @@ async def a_restart_loses_nothing(bench: Bench) -> None:
     await bench.must_settle([(await bench.take_one(), Bury("fatal"))])
     await bench.publish(bench.envelope(b"held"))
     await bench.take_one()
-    await bench.publish(bench.envelope(b"ready"), bench.delayed(bench.delay, b"delayed"))
+    delay = bench.delay if DELAYS.declared(bench.caps) else 0
+    await bench.publish(bench.envelope(b"ready"), bench.delayed(delay, b"delayed"))
 
     await bench.harness.restart_broker()
     await bench.pass_lease()
