@@ -57,22 +57,31 @@ def prune_archive(transaction: Transaction, desk: Desk) -> int:
 # --- free space ---
 
 
-def pages_to_free(connection: sqlite3.Connection) -> int:
-    """How many pages should be given back to the file system by now."""
+def _free_pages(connection: sqlite3.Connection) -> int:
     free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    if free < _FREE_PAGES:
-        return 0
+    return free
+
+
+def _has_room_to_give(connection: sqlite3.Connection, *, every_page: bool) -> bool:
+    free = _free_pages(connection)
     total: int = connection.execute("PRAGMA page_count").fetchone()[0]
-    return free if free > total * _FREE_PART else 0
+    return free > 0 if every_page else free >= _FREE_PAGES and free > total * _FREE_PART
 
 
-def give_room_back(transaction: Transaction) -> bool:
-    """Give a portion of the free pages back; whether there is more to do."""
-    if not pages_to_free(transaction.connection):
+def give_room_back(transaction: Transaction, *, every_page: bool = False) -> bool:
+    """Give a portion of the free pages back to the file system; whether there is more to give.
+
+    Args:
+        every_page: even if there are few: filling them again costs less than fetching new ones.
+    """
+    connection = transaction.connection
+    if not _has_room_to_give(connection, every_page=every_page):
         return False
-    transaction.connection.execute(f"PRAGMA incremental_vacuum({VACUUM_STEP})").fetchall()
-    transaction.weight += VACUUM_STEP
-    return pages_to_free(transaction.connection) > 0
+    portion = min(_free_pages(connection), VACUUM_STEP)
+    for _ in range(portion):
+        connection.execute("PRAGMA incremental_vacuum(1)")  # of one with N Python's module would do the first step only
+    transaction.weight += portion
+    return _has_room_to_give(connection, every_page=every_page)
 
 
 # --- the clock ---

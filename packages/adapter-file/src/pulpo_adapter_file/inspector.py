@@ -74,7 +74,7 @@ class FileInspector:
         for state in sorted(states):
             while count := await self._change(repairing.purge, state):
                 total += count
-        while await self._calls.ask(Change(self._desk, housekeeping.give_room_back)):
+        while await self._calls.ask(Change(self._desk, partial(housekeeping.give_room_back, every_page=True))):
             pass
         return total
 
