@@ -21,7 +21,7 @@ import greenstalk
 
 from .pipeline import Command, Exchange, Pipeline, Rubbish
 
-#: How long a connection may take to say goodbye before it is cut off.
+#: Seconds that a connection may take to say goodbye before it is cut off.
 CLOSE_LIMIT: Final = 1.0
 
 #: Answers after which a connection is of no use: beanstalkd has not understood us.
@@ -119,9 +119,14 @@ class Connection(asyncio.Protocol):
 
     def half_close(self) -> None:
         """Say that nothing more will be said: beanstalkd answers a waiting reserve at once, then closes."""
-        if self._transport is not None and not self.ended:
-            self._flush()
-            self._transport.write_eof()
+        if self._transport is None or self.ended:
+            return
+        self._flush()
+        self._transport.write_eof()
+        self._timeout = min(self._timeout, CLOSE_LIMIT)
+        for asked in self._asked:
+            asked.patience, asked.asked_at = 0.0, self._loop.time()
+        self._look()
 
     def end(self, cause: str) -> None:
         """End it now. Jobs reserved through it go back as soon as beanstalkd notices."""
@@ -203,8 +208,10 @@ class Connection(asyncio.Protocol):
                 self.end(f"{self.address} answered {type(answer).__name__}")
 
     def _look(self) -> None:
-        """The timer is due: is an answer overdue?"""
-        self._timer = None
+        """The timer is due, or times have changed: is an answer overdue?"""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self.ended or not self._asked:
             return
         oldest = self._asked[0]

@@ -20,7 +20,7 @@ from .pipeline import Command
 from .server import STOPPED, LogWatch, promised
 
 #: Seconds between looks at whether beanstalkd still writes its log, while jobs are put.
-LOOK_EVERY: Final = 5.0
+LOOK_EVERY: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
