@@ -96,4 +96,5 @@ class LazyGroup(Group):
             sys.stdout.flush()  # a reader that is gone is noticed here, and not in the interpreter's last breath
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost boundary: each gets its line and status
             status = errors.report(error, current)
+        sys.stderr.flush()
         sys.exit(status)

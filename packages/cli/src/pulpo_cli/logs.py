@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
+import attrs
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict
 
 from .output import at_terminal
 
@@ -19,6 +20,14 @@ LEVELS: Final[Mapping[int, Mapping[str, int]]] = {
     0: {"": logging.WARNING, "pulpo": logging.WARNING, "pulpo.manager": logging.INFO, "pulpo.run": logging.INFO},
     1: {"": logging.INFO, "pulpo": logging.INFO},
     2: {"": logging.INFO, "pulpo": logging.DEBUG},
+}
+
+_COLOURS: Final[Mapping[str, str]] = {
+    "dim": "\x1b[2m",
+    "plain": "\x1b[0m",
+    "warning": "\x1b[33m",
+    "error": "\x1b[31m",
+    "critical": "\x1b[31m",
 }
 
 _PREFIX: Final = "pulpo_"
@@ -63,9 +72,15 @@ def _json() -> logging.Formatter:
 
 
 def _console() -> logging.Formatter:
-    colours = at_terminal(sys.stderr)
-    render: Processor = structlog.dev.ConsoleRenderer(
-        colors=colours, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    colour = _COLOURS if at_terminal(sys.stderr) else dict.fromkeys(_COLOURS, "")
+    render = structlog.dev.ConsoleRenderer(
+        columns=[
+            _column("timestamp", colour["dim"], colour["plain"]),
+            structlog.dev.Column("level", _Level(colour)),
+            _column("event", "", ""),
+            _column("", colour["dim"], colour["plain"]),
+        ],
+        exception_formatter=structlog.dev.plain_traceback,
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -74,6 +89,24 @@ def _console() -> logging.Formatter:
         ],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
+
+
+def _column(key: str, style: str, reset: str) -> structlog.dev.Column:
+    formatter = structlog.dev.KeyValueColumnFormatter(
+        key_style=None if key else style, value_style=style, reset_style=reset, value_repr=str
+    )
+    return structlog.dev.Column(key, formatter)
+
+
+@attrs.frozen
+class _Level:
+    """Says the level of what is worth a look, and nothing of the rest."""
+
+    colour: Mapping[str, str]
+
+    def __call__(self, key: str, value: object) -> str:  # noqa: ARG002 - structlog's signature
+        colour = self.colour.get(str(value))
+        return "" if colour is None else f"{colour}{value}{self.colour['plain']}:"
 
 
 def _facts(_: Any, __: str, event: EventDict) -> EventDict:

@@ -12,7 +12,7 @@ import rich_click as click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Span(click.ParamType[timedelta]):
+class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
     """A time span: ``500ms``, ``30s``, ``5m``, ``12h``, ``7d``; a bare number is seconds."""
 
     name = "span"
@@ -29,7 +29,7 @@ class Span(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
-class When(click.ParamType[timedelta | datetime]):
+class When(click.ParamType):  # type: ignore[type-arg]  # as above
     """A moment: seconds or a span from now, or ISO 8601 text."""
 
     name = "seconds|ISO"

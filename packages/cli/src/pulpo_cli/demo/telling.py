@@ -17,7 +17,7 @@ from pulpo_core import Ledger
 from .course import Folder, Standing
 
 _PACKAGES_SHOWN: Final = 8
-_BURIED_SHOWN: Final = 6
+_BURIED_SHOWN: Final = 8
 
 
 def document(folder: Folder, standing: Standing) -> dict[str, Any]:
