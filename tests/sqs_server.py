@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -55,6 +55,7 @@ class SqsServer:
         seen: the operations and parameters of all of them, oldest first.
         waiting: long polls under way.
         stopped: connections are cut as soon as they ask for anything.
+        on_request: awaited before each request, with the name of the operation.
         stubborn: a long poll goes on when its client is gone, and takes messages for nobody.
         sampling: every so many short polls asks servers that know of no message; 0 for never.
     """
@@ -67,7 +68,9 @@ class SqsServer:
     waiting: int = 0
     sampling: int = 0
     stopped: bool = False
+    on_request: Callable[[str], Awaitable[None]] | None = None
     stubborn: bool = False
+    site: web.TCPSite | None = None
     _denied: set[tuple[str, str]] = attrs.field(factory=set)
     _faults: dict[str, deque[Fault]] = attrs.field(factory=dict)
     _short_polls: int = 0
@@ -104,6 +107,11 @@ class SqsServer:
         """Cut every connection there is; from any thread."""
         self.loop.call_soon_threadsafe(self._cut_all)
 
+    async def close_site(self) -> None:
+        """Listen no more: who connects is refused."""
+        if self.site is not None:
+            await self.site.stop()
+
     def _cut_all(self) -> None:
         for transport in self._connections:
             transport.abort()
@@ -119,6 +127,8 @@ class SqsServer:
         asked = json.loads(await request.read())
         self.requests[operation] += 1
         self.seen.append((operation, asked))
+        if self.on_request is not None:
+            await self.on_request(operation)
         faults = self._faults.get(operation)
         fault = faults.popleft() if faults else Fault()
         await asyncio.sleep(fault.seconds)
@@ -208,6 +218,7 @@ async def sqs_server(clock: TellsTime | None = None, *, port: int = 0) -> AsyncI
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
+    server.site = site
     [address] = runner.addresses
     server.state.endpoint = f"http://127.0.0.1:{address[1]}"
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from pulpo_core import AdapterError, ConfigurationError
+from pulpo_core import AdapterError, ConfigurationError, Unavailable
 
 from .background import Background
 from .client import Client
@@ -45,7 +45,7 @@ async def call_batch(
 
 
 def _in_order(said: Mapping[str, Any], count: int, *, what: str) -> list[Answer]:
-    silence = AdapterError(f"{what}: the answer does not mention this entry", in_doubt=True)
+    silence = Unavailable(f"{what}: the answer does not mention this entry", in_doubt=True)
     answers: list[Answer] = [silence] * count
     for done in said.get("Successful") or ():
         answers[int(done["Id"])] = done

@@ -38,6 +38,9 @@ MAX_LEVEL: Final = 10
 #: How long, in seconds, deliveries wait for somebody to receive them before they are given back.
 PATIENCE: Final = 1.0
 
+#: SQS waits for whole seconds; a receive waits up to so much longer than it was told to fit them in.
+_OVERTIME: Final = 0.5
+
 #: A delivery that has waited here for more than this part of its lease is given back, not handed out.
 _FRESH: Final = 0.5
 
@@ -150,7 +153,7 @@ class Intake:
     def _may_still_come(self, left: float, end: float) -> bool:
         if self._interrupted:
             return any(tap.polls for tap in self._taps)
-        return left > 0 or any(tap.ends_by(end) for tap in self._taps)
+        return left > 0 or any(tap.ends_by(end + _OVERTIME) for tap in self._taps)
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
@@ -161,9 +164,9 @@ class Intake:
 
     def _begin_polls(self, asked: set[Tap], limit: int, left: float) -> None:
         """Begin what is to be begun now; *asked* remembers which queues this call has asked at all."""
-        seconds = max(0, min(self._longest_poll, int(left)))
+        seconds = max(0, min(self._longest_poll, int(left + _OVERTIME)))
         if seconds and len(self._taps) == 1:
-            self._keep_standing(self._taps[0], seconds)
+            self._keep_standing(self._taps[0], asked, seconds)
             return
         for tap in self._taps:
             if (tap.standing and seconds) or (tap in asked and not seconds):
@@ -173,9 +176,11 @@ class Intake:
             if not (seconds and tap.quiet):
                 self._look_into(self._or_lower(tap), asked, limit)
                 return
+            asked.add(tap)
             self._begin(tap, min(MAX_BATCH, self._wanted), seconds)
 
-    def _keep_standing(self, tap: Tap, seconds: int) -> None:
+    def _keep_standing(self, tap: Tap, asked: set[Tap], seconds: int) -> None:
+        asked.add(tap)
         while tap.polls < tap.level and tap.asked < self._wanted:
             self._begin(tap, min(MAX_BATCH, self._wanted - tap.asked), seconds)
 

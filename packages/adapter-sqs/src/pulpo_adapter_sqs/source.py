@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import ConfigurationError, PermissionDenied, QueueNotFound
+from pulpo_core import ConfigurationError, PermissionDenied, QueueNotFound, Unavailable
 
 from .address import Address, parse_address
 from .client import Client
@@ -68,7 +68,15 @@ async def find(client: Client, address: Address) -> Source:
 async def _ask_for_url(client: Client, address: Address) -> str:
     owner = {"QueueOwnerAWSAccountId": address.account} if address.account else {}
     answer = await client.call("GetQueueUrl", f"queue {address.name!r}", {"QueueName": address.name, **owner})
-    return str(answer["QueueUrl"])
+    return _told(answer, "QueueUrl", address.name)
+
+
+def _told(answer: Mapping[str, Any], name: str, queue: str) -> str:
+    """A part of an answer that AWS never leaves out; something in between may have answered instead."""
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise Unavailable(f"queue {queue!r}: the answer lacks its {name}")
+    return value
 
 
 async def read_attributes(client: Client, *, name: str, url: str) -> Mapping[str, str]:
@@ -98,7 +106,7 @@ def _source(address: Address, url: str, attributes: Mapping[str, str]) -> Source
     return Source(
         name=address.name,
         url=url,
-        arn=attributes["QueueArn"],
+        arn=_told(attributes, "QueueArn", address.name),
         fifo=address.fifo,
         max_message_bytes=int(attributes.get("MaximumMessageSize", DEFAULT_MAX_MESSAGE_BYTES)),
         max_receives=int(receives) if receives else None,

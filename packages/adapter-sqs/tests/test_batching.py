@@ -1,0 +1,156 @@
+"""Ten to a request: who shares one, who waits for whom, and who is told what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from pulpo_adapter_sqs.background import Background, background
+from pulpo_adapter_sqs.batching import Answer, Coalescer, chunks
+from pulpo_core import AdapterError, QueueNotFound, Unavailable
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Background]:
+    async with background() as running:
+        yield running
+
+
+class Sends:
+    """Answers each entry with itself, and remembers the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.error: Exception | None = None
+
+    async def __call__(self, entries: Sequence[int]) -> list[Answer]:
+        self.batches.append(list(entries))
+        await self.go.wait()
+        if self.error:
+            raise self.error
+        return [{"Id": str(entry)} for entry in entries]
+
+
+async def test_tasks_that_send_at_the_same_time_share_requests(tasks: Background) -> None:
+    sends = Sends()
+    coalescer = Coalescer[int](tasks, sends)
+
+    async with asyncio.TaskGroup() as group:
+        sent = [group.create_task(coalescer.submit([number])) for number in range(64)]
+
+    assert [task.result() for task in sent] == [[{"Id": str(number)}] for number in range(64)]
+    assert [len(batch) for batch in sends.batches] == [10, 10, 10, 10, 10, 10, 4]
+
+
+async def test_a_lone_entry_goes_at_once_unless_it_may_linger(tasks: Background) -> None:
+    sends = Sends()
+    coalescer = Coalescer[int](tasks, sends, linger=30.0)
+    waiting = asyncio.create_task(coalescer.submit([1]))
+
+    await asyncio.sleep(0)
+    assert sends.batches == []
+
+    await coalescer.submit(list(range(2, 11)))  # nine more fill the batch, which goes without waiting
+    assert sends.batches == [list(range(1, 11))]
+    assert await waiting == [{"Id": "1"}]
+
+
+async def test_what_lingers_goes_in_time(tasks: Background) -> None:
+    assert await Coalescer[int](tasks, Sends(), linger=0.01).submit([1]) == [{"Id": "1"}]
+
+
+async def test_a_slow_request_holds_up_no_other(tasks: Background) -> None:
+    sends = Sends()
+    sends.go.clear()
+    coalescer = Coalescer[int](tasks, sends)
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(coalescer.submit([number]))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert sends.batches == [[0], [1], [2]]
+        sends.go.set()
+
+
+async def test_in_order_one_request_follows_the_other(tasks: Background) -> None:
+    sends = Sends()
+    sends.go.clear()
+    coalescer = Coalescer[int](tasks, sends, in_order=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(coalescer.submit(list(range(25))))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert sends.batches == [list(range(10))]
+        sends.go.set()
+    assert sends.batches == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+
+
+async def test_a_request_outlives_the_caller_that_is_cancelled(tasks: Background) -> None:
+    sends = Sends()
+    sends.go.clear()
+    coalescer = Coalescer[int](tasks, sends)
+    async with asyncio.TaskGroup() as group:
+        impatient = group.create_task(coalescer.submit([1]))
+        patient = group.create_task(coalescer.submit([2]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        impatient.cancel()
+        sends.go.set()
+
+    assert patient.result() == [{"Id": "2"}]
+
+
+async def test_a_failed_request_is_an_answer_for_each_of_its_entries(tasks: Background) -> None:
+    sends = Sends()
+    sends.error = Unavailable("gone")
+
+    answers = await Coalescer[int](tasks, sends).submit([1, 2])
+
+    assert answers == [sends.error, sends.error]
+
+
+async def test_a_wrong_deployment_is_raised(tasks: Background) -> None:
+    sends = Sends()
+    sends.error = QueueNotFound("gone")
+
+    with pytest.raises(QueueNotFound):
+        await Coalescer[int](tasks, sends).submit([1, 2])
+
+
+async def test_whoever_waits_when_the_queue_is_closed_is_told() -> None:
+    sends = Sends()
+    sends.go.clear()
+    async with background() as tasks:
+        coalescer = Coalescer[int](tasks, sends)
+        waiting = asyncio.create_task(coalescer.submit([1]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    [answer] = await waiting
+    assert isinstance(answer, AdapterError)
+    assert answer.in_doubt
+    with pytest.raises(AdapterError, match="closed"):
+        await coalescer.submit([2])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([1] * 12, [10, 2], id="ten to a batch"),
+        pytest.param([60, 60, 30, 60], [1, 2, 1], id="as much as fits"),
+        pytest.param([500], [1], id="what fits nowhere goes alone"),
+    ],
+)
+def test_batches_are_cut_by_number_and_by_size(sizes: list[int], cut: list[int]) -> None:
+    assert [len(batch) for batch in chunks(sizes, size=lambda size: size, max_bytes=100)] == cut
+
+
+async def test_an_error_leaves_the_context_as_it_is() -> None:
+    with pytest.raises(ValueError, match="mine"):
+        async with background():
+            raise ValueError("mine")
