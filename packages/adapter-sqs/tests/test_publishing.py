@@ -77,8 +77,9 @@ async def test_a_publish_whose_answer_was_lost_is_in_doubt_and_not_repeated(
 async def test_nobody_listening_is_not_in_doubt(server: SqsServer, opener: Opener) -> None:
     async with opener() as queue:
         server.stopped = True
-        server.cut_connections()
         await server.close_site()
+        server.cut_connections()
+        await asyncio.sleep(0.05)  # until the client has noticed
 
         [answer] = await queue.publish(envelopes(1))
 
