@@ -116,12 +116,14 @@ class Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if job.begin():
+            begun = job.begin()
+            if begun:
                 job.run()
-                self._report(job)
-            with self._lock:
+            with self._lock:  # before it is told, so that whoever answers with the next call finds it idle
                 if self._jobs.empty():
                     self._idle += 1
+            if begun:
+                self._report(job)
 
     def _report(self, job: Job) -> None:
         self._done.append(job)

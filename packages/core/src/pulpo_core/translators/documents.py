@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pulpo_core.domain.errors import InvalidMessage, TranslationError
 
-#: Levels of nesting accepted both ways: far above what people write, far below what breaks parsers.
+#: Levels of nesting that are written: far above what people write, far below what breaks anybody's parser.
 MAX_DEPTH = 100
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
@@ -33,20 +33,21 @@ def loads(data: bytes) -> Any:
         TranslationError: it is not strict JSON in UTF-8; the text says where, and never quotes it.
     """
     try:
-        text = data.decode().strip(_WHITESPACE)
-        document, end = _scan(text, 0)
+        text = data.decode()
+        document, end = _scan(text, len(text) - len(text.lstrip(_WHITESPACE)))
     except UnicodeDecodeError as error:
         raise TranslationError(f"not UTF-8: byte {error.start} of {len(data)}") from None
     except json.JSONDecodeError as error:
-        raise TranslationError(f"not JSON: {error.msg} at byte {error.pos} of {len(data)}") from None
+        raise TranslationError(f"not JSON: {error.msg} at character {error.pos} of {len(text)}") from None
     except StopIteration as stop:
-        raise TranslationError(f"not JSON: expected a value at byte {stop.value} of {len(data)}") from None
+        raise TranslationError(f"not JSON: expected a value at character {stop.value} of {len(text)}") from None
     except RecursionError:
         raise TranslationError("not acceptable JSON: nested too deeply") from None
     except ValueError as error:  # NaN and its like, and numbers of thousands of digits
         raise TranslationError(f"not acceptable JSON: {str(error)[:80]}") from None
-    if end != len(text):
-        raise TranslationError(f"not JSON: something follows the document at byte {end} of {len(data)}")
+    if end != len(text) and (rest := text[end:].lstrip(_WHITESPACE)):
+        at = len(text) - len(rest)
+        raise TranslationError(f"not JSON: something follows the document at character {at} of {len(text)}")
     return document
 
 
@@ -57,6 +58,8 @@ def dumps(document: Mapping[str, Any]) -> bytes:
         InvalidMessage: JSON cannot carry a part of it; the text names the field.
     """
     for name, value in document.items():
+        if not isinstance(name, str):
+            raise InvalidMessage(f"keys must be text, not {type(name).__name__}")
         check(value, name)
     try:
         return _encode(document).encode()
@@ -75,7 +78,7 @@ def check(value: object, field: str, depth: int = 0) -> None:
         return
     if depth > MAX_DEPTH:
         raise InvalidMessage(f"{field[:200]}: nested more than {MAX_DEPTH} levels deep")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         _check_pairs(value, field, depth)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):

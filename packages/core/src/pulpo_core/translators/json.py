@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -114,7 +114,13 @@ def _optional_text(header: Mapping[str, Any], name: str) -> str | None:
 
 
 def _published_at(value: object) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise InvalidMessage(f"header.published_at: {value[:64]!r} is not an ISO 8601 date and time") from None
+    return moment if moment.tzinfo else moment.astimezone(UTC)
 
 
 class PulpoJson:

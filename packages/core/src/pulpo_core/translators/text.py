@@ -5,10 +5,17 @@ from __future__ import annotations
 import attrs
 
 from pulpo_core.domain.envelope import Envelope
-from pulpo_core.domain.errors import InvalidMessage, TranslationError
+from pulpo_core.domain.errors import ConfigurationError, InvalidMessage, TranslationError
 from pulpo_core.domain.message import Message
 
 from .json import envelope_for
+
+
+def _encoding(_: object, __: object, value: str) -> None:
+    try:
+        "".encode(value)
+    except (LookupError, TypeError):
+        raise ConfigurationError(f"encoding: {value!r:.40} does not name an encoding of text") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +28,7 @@ class PlainText:
     """
 
     request_type: str | None = None
-    encoding: str = "utf-8"
+    encoding: str = attrs.field(default="utf-8", validator=_encoding)
 
     def translate(self, envelope: Envelope) -> Message:
         """The message in *envelope*; see `ports.handler.Translator`."""
@@ -33,6 +40,9 @@ class PlainText:
 
     def encode(self, message: Message) -> Envelope:
         """The payload as text."""
+        more = next((name for name in message.body if name != "payload"), None)
+        if more is not None:
+            raise InvalidMessage(f"body: plain text carries the payload alone, not also {more!r:.60}")
         if not isinstance(message.payload, str):
             raise InvalidMessage(f"body.payload: expected text, not {type(message.payload).__name__}")
         try:
