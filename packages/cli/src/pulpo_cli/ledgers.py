@@ -37,7 +37,7 @@ def print_ledgers(ledgers: Mapping[str, Ledger]) -> None:
     rows = [[route, *_counts(ledger.as_dict(), shown)] for route, ledger in ledgers.items()]
     if len(rows) > 1:
         rows.append(["total", *_counts(whole, shown)])
-    columns = [Column("route"), *(Column(name.replace("_", " "), number=True) for name in shown)]
+    columns = [Column("route", fold=True), *(Column(name.replace("_", " "), number=True) for name in shown)]
     print_table(columns, rows, last_is_total=len(rows) > 1, to=sys.stderr)
 
 

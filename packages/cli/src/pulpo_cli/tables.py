@@ -30,14 +30,18 @@ class Column:
 
     Attributes:
         number: aligned to the right.
-        style: of its cells at a terminal.
-        cut: may be shortened at a terminal that is too narrow; others are wrapped.
+        cut: shortened to one line where a terminal is too narrow.
+        fold: wrapped there. What is neither cut nor folded is the last to give way.
     """
 
     title: str
     number: bool = False
-    style: str = ""
     cut: bool = False
+    fold: bool = False
+
+    def cell(self, text: str) -> Text:
+        """*text* as a cell of this column."""
+        return Text(printable(text), no_wrap=True, overflow="ellipsis") if self.cut else Text(printable(text))
 
 
 def print_table(
@@ -66,11 +70,10 @@ def print_table(
         table.add_column(
             column.title,
             justify="right" if column.number else "left",
-            style=column.style,
-            overflow="ellipsis" if column.cut else "fold",
-            no_wrap=column.cut or column.number,
+            overflow="fold",
+            no_wrap=not (column.cut or column.fold),
         )
-    cells = [[Text(printable(cell)) for cell in row] for row in rows]
+    cells = [[column.cell(text) for column, text in zip(columns, row, strict=True)] for row in rows]
     for index, row in enumerate(cells):
         if last_is_total and index == len(cells) - 1:
             table.add_section()

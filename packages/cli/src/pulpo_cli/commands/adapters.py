@@ -30,7 +30,7 @@ def adapters(*, as_json: bool) -> None:
     if as_json:
         say_json([_document(each, capabilities) for each, capabilities in known])
         return
-    columns = [Column(""), *(Column(f"{each.scheme}://") for each, _ in known)]
+    columns = [Column(""), *(Column(f"{each.scheme}://", fold=True) for each, _ in known)]
     print_table(columns, _rows(known))
 
 

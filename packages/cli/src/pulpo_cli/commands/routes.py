@@ -97,7 +97,13 @@ def _print(route: Route) -> None:
     }
     print_facts(facts, title=route.name)
     say("")
-    columns = (Column("type"), Column("handler"), Column("gets"), Column("runs in"), Column("timeout", number=True))
+    columns = (
+        Column("type", fold=True),
+        Column("handler", fold=True),
+        Column("gets", fold=True),
+        Column("runs in"),
+        Column("timeout", number=True),
+    )
     print_table(columns, [_row(request_type, bound) for request_type, bound in _handlers(route)])
 
 

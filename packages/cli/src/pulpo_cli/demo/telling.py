@@ -88,7 +88,7 @@ def _tell_buried(standing: Standing) -> None:
         return
     hidden = len(standing.buried) - len(rows)
     say("")
-    print_table([Column("file"), Column("reason")], rows, title="Set aside")
+    print_table([Column("file"), Column("reason", fold=True)], rows, title="Set aside")
     if hidden:
         say(f"  and {hidden} more")
 
