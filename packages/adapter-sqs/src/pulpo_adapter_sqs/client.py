@@ -116,8 +116,8 @@ async def open_client(service: str, endpoint: Endpoint) -> AsyncIterator[Client]
     Raises:
         ConfigurationError: no region, no credentials, or a profile that is not there.
     """
-    session = await asyncio.to_thread(_new_session, service, endpoint.profile)
     try:
+        session = await asyncio.to_thread(_new_session, service, endpoint.profile)
         if await session.get_credentials() is None:
             raise _no_credentials()
         context = session.create_client(
