@@ -14,7 +14,7 @@ _PANELS = {
     "Work": ["run", "demo", "publish"],
     "Look": ["stats", "peek", "buried", "routes", "adapters"],
     "Repair": ["pop", "delete", "purge", "move"],
-    "Set up": ["queue", "completion"],
+    "Set up": ["queue", "import-legacy", "completion"],
 }
 
 _MODULES = {name: f"pulpo_cli.commands.{name.replace('-', '_')}" for names in _PANELS.values() for name in names}
