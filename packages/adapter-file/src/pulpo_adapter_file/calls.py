@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from functools import partial
 from typing import Any, Final
 
 from pulpo_core import AdapterError, Release, Unavailable
 
 from .desk import Desk
-from .operations import Operation, Receipt, Receive, Settle, SettleItem, Taken
+from .operations import Operation, Receipt, Settle, SettleItem, Taken
 from .submission import Submission
 from .writer import Writer
 
@@ -27,7 +26,7 @@ class Calls:
         self.writer = writer
         self.closed = False
         self._timeout = desk.settings.timeout.total_seconds()
-        self._going_on: deque[tuple[Submission, asyncio.Future[Any]]] = deque()
+        self._going_on: deque[Submission] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, operation: Operation) -> Any:
@@ -41,33 +40,24 @@ class Calls:
             raise AdapterError(f"{self.desk.settings.url} was closed by its holder")
         self.writer.check_process()  # first: in a forked child asyncio knows of no running loop
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        submission = Submission(operation, loop, partial(self._answered, future, operation))
+        submission = Submission(operation, loop.create_future(), self._give_back)
         self.writer.submit(submission)
-        self._going_on.append((submission, future))
+        self._going_on.append(submission)
         if self._timer is None:
             self._set_timer(loop)
         try:
-            return await future
+            return await submission.future
         except asyncio.CancelledError:
             self.writer.withdraw(submission)
             raise
 
-    def _answered(self, future: asyncio.Future[Any], operation: Operation, answer: Any) -> None:
-        if future.done():  # cancelled, or overdue
-            self._give_back(operation, answer)
-        elif isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-
-    def _give_back(self, operation: Operation, answer: Any) -> None:
+    def _give_back(self, answer: Any) -> None:
         """What was taken for somebody who does not wait any more goes back at once, and does not count."""
-        if not isinstance(operation, Receive) or not isinstance(answer, Taken) or not answer.rows:
+        if not isinstance(answer, Taken) or not answer.rows:
             return
         held = [Receipt(self.desk, row[0], row[-1], float("inf")) for row in answer.rows]
         release = Settle(self.desk, [SettleItem(receipt, Release()) for receipt in held])
-        self.writer.submit(Submission(release, asyncio.get_running_loop(), _not_waited_for))
+        self.writer.submit(Submission(release, asyncio.get_running_loop().create_future(), _nothing))
 
     # --- deadlines ---
 
@@ -77,10 +67,10 @@ class Calls:
     def _look_for_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         latest = time.monotonic() - self._timeout
-        while self._going_on and (self._going_on[0][1].done() or self._going_on[0][0].at < latest):
-            submission, future = self._going_on.popleft()
-            if not future.done():
-                future.set_exception(self._overdue(submission))
+        while self._going_on and (self._going_on[0].future.done() or self._going_on[0].at < latest):
+            submission = self._going_on.popleft()
+            if not submission.future.done():
+                submission.future.set_exception(self._overdue(submission))
         if self._going_on:
             self._set_timer(loop)
 
@@ -94,5 +84,5 @@ class Calls:
         self.closed = True
 
 
-def _not_waited_for(answer: Any) -> None:
+def _nothing(answer: Any) -> None:
     """If it was not released, the lease ends by itself."""

@@ -31,11 +31,7 @@ class NewRow:
     uid: str
     extra: str | None
     body: bytes
-
-    @property
-    def is_large(self) -> bool:
-        """Whether the body lies in a table of its own."""
-        return len(self.body) > INLINE_BODY
+    is_large: bool  # the body lies in a table of its own
 
 
 def encode(envelope: Envelope, *, queue: str) -> NewRow | AdapterError:
@@ -57,6 +53,7 @@ def encode(envelope: Envelope, *, queue: str) -> NewRow | AdapterError:
         envelope.uid,
         extra,
         envelope.body,
+        len(envelope.body) > INLINE_BODY,
     )
 
 

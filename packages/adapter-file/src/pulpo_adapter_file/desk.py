@@ -13,6 +13,7 @@ class Desk:
 
     Attributes:
         queue_id: the row of table `queue`; known after the first transaction that needed it.
+        file: the path of the file, as text: what is of another file is told by it.
         lease: in microseconds.
     """
 
@@ -21,6 +22,7 @@ class Desk:
         self.clock = clock
         self.time = Timekeeper(clock)
         self.queue_id: int | None = None
+        self.file = str(settings.path)
         self.lease = span(settings.lease)
 
     def unknown_queue(self, names: list[str]) -> QueueNotFound:

@@ -71,30 +71,23 @@ class FileProvider:
 
     async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
         """Settle each that is still held, all in one transaction."""
-        answers: list[AdapterError | None] = [None] * len(batch)
-        items: list[tuple[int, SettleItem]] = []
-        for place, settling in enumerate(batch):
-            item = self._item(settling)
-            if isinstance(item, AdapterError):
-                answers[place] = item
-            else:
-                items.append((place, item))
-        if items:
-            await self._settle(items, answers)
-        return answers
+        items = [self._item(settling) for settling in batch]
+        own = [item for item in items if isinstance(item, SettleItem)]
+        held = iter(await self._calls.ask(Settle(self._desk, own)) if own else ())
+        return [self._settled(item, next(held)) if isinstance(item, SettleItem) else item for item in items]
 
-    async def _settle(self, items: Sequence[tuple[int, SettleItem]], answers: list[AdapterError | None]) -> None:
-        held = await self._calls.ask(Settle(self._desk, [item for _, item in items]))
-        for (place, item), was_held in zip(items, held, strict=True):
-            if was_held:
-                item.receipt.settled = type(item.settlement)
-            else:
-                answers[place] = lease_lost(item.receipt.id)
+    def _settled(self, item: SettleItem, was_held: bool) -> AdapterError | None:
+        if not was_held:
+            return lease_lost(item.receipt.id)
+        item.receipt.settled = type(item.settlement)
+        return None
 
     def _item(self, settling: Settling) -> SettleItem | AdapterError:
         receipt = self._own(settling.delivery)
         if receipt is None:
             return lease_lost(settling.delivery.id)
+        if not settling.follow_ups:
+            return SettleItem(receipt, settling.settlement)
         follow_ups: list[NewRow] = []
         for envelope in settling.follow_ups:
             row = encode(envelope, queue=self._desk.settings.queue)
@@ -106,7 +99,7 @@ class FileProvider:
     def _own(self, delivery: Delivery) -> Receipt | None:
         """The receipt of *delivery*, if it is of this file."""
         receipt = delivery.receipt
-        if isinstance(receipt, Receipt) and receipt.desk.settings.path == self._desk.settings.path:
+        if isinstance(receipt, Receipt) and receipt.desk.file == self._desk.file:
             return receipt
         return None
 

@@ -13,6 +13,7 @@ import attrs
 from .operations import Operation
 
 Answer = tuple["Submission", Any]
+Stir = tuple[asyncio.AbstractEventLoop, Callable[[], None]]
 
 
 @attrs.define(slots=True, eq=False)
@@ -20,37 +21,44 @@ class Submission:
     """One operation on its way.
 
     Attributes:
-        on_answer: called in *loop* with the answer, or with the error as a value, once.
+        future: of the task that waits for the answer.
+        unwanted: called in the future's loop with an answer for which nobody waits any more.
         taken: the thread has begun with it: from here on withdrawing it leaves it in doubt.
         withdrawn: nobody waits for it any more.
         at: when it was submitted, in real seconds.
     """
 
     operation: Operation
-    loop: asyncio.AbstractEventLoop
-    on_answer: Callable[[Any], None]
+    future: asyncio.Future[Any]
+    unwanted: Callable[[Any], None]
     taken: bool = False
     withdrawn: bool = False
     at: float = attrs.field(factory=time.monotonic)
 
+    def arrive(self, answer: Any) -> None:
+        """The answer, or the error as a value, has come; called in the future's loop."""
+        if self.future.done():  # cancelled, or overdue
+            self.unwanted(answer)
+        elif isinstance(answer, Exception):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
 
-def deliver(
-    answers: Iterable[Answer], stirs: Iterable[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = ()
-) -> None:
+
+def deliver(answers: Iterable[Answer], stirs: Iterable[Stir] = ()) -> None:
     """Give every answer to the one who asked, and call *stirs*, with one wake-up of each loop."""
-    answers_of: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    stirs_of: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
+    calls: dict[asyncio.AbstractEventLoop, tuple[list[Answer], list[Callable[[], None]]]] = {}
     for answer in answers:
-        answers_of.setdefault(answer[0].loop, []).append(answer)
+        calls.setdefault(answer[0].future.get_loop(), ([], []))[0].append(answer)
     for loop, stir in stirs:
-        stirs_of.setdefault(loop, []).append(stir)
-    for loop in answers_of.keys() | stirs_of.keys():
+        calls.setdefault(loop, ([], []))[1].append(stir)
+    for loop, (arrivals, rings) in calls.items():
         with contextlib.suppress(RuntimeError):  # it was closed: nobody waits there any more
-            loop.call_soon_threadsafe(_arrive, answers_of.get(loop, ()), stirs_of.get(loop, ()))
+            loop.call_soon_threadsafe(_arrive, arrivals, rings)
 
 
 def _arrive(answers: Sequence[Answer], stirs: Sequence[Callable[[], None]]) -> None:
     for submission, answer in answers:
-        submission.on_answer(answer)
+        submission.arrive(answer)
     for stir in stirs:
         stir()

@@ -150,7 +150,6 @@ class Writer:
     def _work(self) -> None:
         try:
             committer = self._opened()
-            committer.store.check(locked=False)
             self._answer_looks(committer)
             if self._pending:
                 self._answer_changes(committer)
@@ -185,6 +184,9 @@ class Writer:
 
     def _answer_looks(self, committer: Committer) -> None:
         kinds = {type(submission.operation) for submission in self._pending}
+        if not kinds & {Look, Receive}:
+            return
+        committer.store.check(locked=False)
         if Look in kinds:
             deliver([(submission, committer.look(submission)) for submission in self._take(Look)])
         if kinds <= {Look, Receive}:  # else the lock is taken anyway
