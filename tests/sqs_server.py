@@ -72,6 +72,7 @@ class SqsServer:
     stubborn: bool = False
     site: web.TCPSite | None = None
     _denied: set[tuple[str, str]] = attrs.field(factory=set)
+    _refused: dict[tuple[str, str], SqsError] = attrs.field(factory=dict)
     _faults: dict[str, deque[Fault]] = attrs.field(factory=dict)
     _short_polls: int = 0
     _connections: set[asyncio.Transport] = attrs.field(factory=set)
@@ -92,6 +93,10 @@ class SqsServer:
     def deny(self, operation: str, queue: str = "") -> None:
         """Refuse *operation*, on one queue or on all of them, as to somebody without permission."""
         self._denied.add((operation, queue))
+
+    def deny_for(self, operation: str, queue: str, error: SqsError) -> None:
+        """Answer *operation* on one queue with *error*, until further notice."""
+        self._refused[operation, queue] = error
 
     def create(self, name: str, **attributes: str) -> str:
         """Create a queue; its ARN."""
@@ -172,6 +177,8 @@ class SqsServer:
         queue = str(asked.get("QueueUrl") or asked.get("QueueName") or "").rpartition("/")[2]
         if {(operation, ""), (operation, queue)} & self._denied:
             raise SqsError("AccessDenied", f"not authorized to perform: sqs:{operation} on {queue}", status=403)
+        if (operation, queue) in self._refused:
+            raise self._refused[operation, queue]
         if fault.entries and fault.error is not None:
             return self._partly(operation, asked, fault.entries, fault.error)
         if operation == "ReceiveMessage":
