@@ -77,10 +77,19 @@ def test_needs_are_met_or_told():
 # Several routes together
 
 
-def test_routes_to_two_queues_of_one_place_need_names_of_their_own():
-    routes = [Route(f"file:///var/spool/shop.db?queue={name}", handler) for name in ("a", "b")]
+def test_two_queues_of_one_file_have_names_of_their_own():
+    routes = [Route(f"file:///var/spool/shop.db?lease=5s&queue={name}", handler) for name in ("a", "b")]
 
-    with pytest.raises(ConfigurationError, match=r"two routes are called .file:///var/spool/shop\.db."):
+    assert [route.name for route in Dispatcher(routes).routes] == [
+        "file:///var/spool/shop.db?queue=a",
+        "file:///var/spool/shop.db?queue=b",
+    ]
+
+
+def test_two_routes_to_one_queue_need_names_of_their_own():
+    routes = [Route(f"file:///var/spool/shop.db?queue=a&lease={lease}", handler) for lease in ("5s", "6s")]
+
+    with pytest.raises(ConfigurationError, match=r"two routes are called .file:///var/spool/shop\.db\?queue=a."):
         Dispatcher(routes)
 
 

@@ -249,7 +249,7 @@ DECISIONS = [
     pytest.param(
         Exhausted(4, 0),
         {"attempt": 4},
-        Bury("attempts-exhausted", "delivery 4 was not run: 3 before it ended without an outcome"),
+        Bury("attempts-exhausted", "delivery 4 was not run: its attempts were used up before"),
         "attempts-exhausted",
         "buried",
         id="a crash loop is buried unrun",

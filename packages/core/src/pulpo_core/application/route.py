@@ -49,6 +49,13 @@ def _wait(value: object) -> timedelta:
 _CAN_BE_NEEDED: Final = sorted(field.name for field in attrs.fields(Capabilities) if isinstance(field.default, bool))
 
 
+def display_name(url: str) -> str:
+    """*url* without the parameters that say how, and with the one that says which: ``file:///shop.db?queue=mail``."""
+    place, _, query = url.partition("?")
+    queue = next((pair for pair in query.split("&") if pair.startswith("queue=")), "")
+    return f"{place}?{queue}" if queue else place
+
+
 @attrs.frozen(slots=True, eq=False)
 class Route:
     """What to receive, and what to do with it.
@@ -56,7 +63,7 @@ class Route:
     Attributes:
         queue: the URL of the queue.
         handlers: a `Handlers`, or one callable for every message.
-        name: for logs, metrics and commands; the queue's URL without its parameters unless given.
+        name: for logs, metrics and commands; what tells the queue's URL apart, see `display_name`, unless given.
         policy: how failures are met.
         translator: the format of the queue; pulpo's own JSON unless given.
         error_handler: asked about every failure before the policy; see `ports.handler.ErrorHandler`.
@@ -74,7 +81,7 @@ class Route:
     queue: str = attrs.field(validator=_kind(str))
     handlers: Any
     name: str = attrs.field(
-        kw_only=True, default=attrs.Factory(lambda self: str(self.queue).partition("?")[0], takes_self=True)
+        kw_only=True, default=attrs.Factory(lambda self: display_name(str(self.queue)), takes_self=True)
     )
     policy: Policy = attrs.field(kw_only=True, factory=Policy, validator=_kind(Policy))
     translator: Translator = attrs.field(kw_only=True, factory=PulpoJson, validator=_translates)

@@ -210,7 +210,8 @@ def error_of(outcome: Outcome) -> str:
         case Expired(expiration=moment):
             return f"expired at {moment.isoformat()}"
         case Exhausted(attempt=attempt, lost=lost):
-            return f"delivery {attempt} was not run: {lost or attempt - 1} before it ended without an outcome"
+            cause = f"{lost} before it ended without an outcome" if lost else "its attempts were used up before"
+            return f"delivery {attempt} was not run: {cause}"
         case Abandoned(after=after):
             return f"the handler's thread was still running {after.total_seconds():g} s after it should have ended"
         case _:
