@@ -264,7 +264,7 @@ class FaultyQueue:
         return await (method(*args) if fault is None else fault(method, *args))
 
 
-def failing(error: Exception, times: float = math.inf) -> Callable[..., Awaitable[Any]]:
+def failing(error: BaseException, times: float = math.inf) -> Callable[..., Awaitable[Any]]:
     """A fault: the first *times* calls raise *error*, later ones go through."""
     left = times
 

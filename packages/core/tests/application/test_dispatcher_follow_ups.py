@@ -23,6 +23,7 @@ from pulpo_core.testing import virtual_time
 from .fakes import (
     FaultyAdapter,
     Recorder,
+    Worker,
     buried,
     counts,
     failing,
@@ -280,3 +281,19 @@ async def test_follow_ups_of_a_failure_are_not_published():
     worker = await run(Route(url, handler, policy=Policy(max_attempts=1)))
 
     assert worker.columns == {"received": 1, "buried": 1}, "a list of messages and other things says nothing clear"
+
+
+@virtual_time
+async def test_a_publish_middleware_that_ends_the_process_ends_it_in_order():
+    url = fresh_url()
+
+    def leave(message):
+        raise SystemExit(7)
+
+    await publish(url, "job")
+    worker = Worker.of(Route(url, returning(Message(request_type="next")), publish_middleware=[leave]))
+    with pytest.raises(SystemExit):
+        await worker.run()
+
+    assert worker.columns == {"received": 1, "released": 1}
+    assert await counts(url) == {"ready": 1}

@@ -9,6 +9,7 @@ from pulpo_core import (
     AdapterError,
     Bury,
     LeaseLost,
+    Message,
     PermissionDenied,
     Policy,
     Retry,
@@ -343,3 +344,25 @@ async def test_a_message_is_retried_until_its_attempts_are_used_up_and_then_buri
     assert await counts(url) == {"buried": 1}
     pauses = [after - before for before, after in pairwise(handler.starts)]
     assert all(low <= pause <= high for pause, low, high in zip(pauses, (2.5, 5, 10), (5, 10, 20), strict=True))
+
+
+@pytest.mark.parametrize("method", ["receive", "settle", "extend", "publish"])
+@virtual_time
+async def test_a_cancellation_inside_an_adapter_is_a_failure_that_passes_and_ends_nobody(method):
+    """Drivers have tasks of their own, and somebody may cancel them."""
+    url, handler = fresh_url("?lease=9s"), Recorder(seconds=5, result=None)
+    adapter = FaultyAdapter({"atomic_follow_ups": False})
+
+    async def follow_up(message):
+        await handler(message)
+        return Message(request_type="next") if message.request_type == "job" else None
+
+    await publish(url, "job")
+    setattr(adapter, method, failing(asyncio.CancelledError(), times=1))
+    async with running(Route(url, follow_up, adapter=adapter), grace=5) as worker:
+        await pass_time(60)
+        worker.stop()
+
+    assert handler.types[-1] == "next"
+    assert worker.ledger.acked == 2
+    assert worker.ledger.in_hand == 0

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pulpo_core import Release, Route, Until
+from pulpo_core import PulpoError, Release, Route, Until
 from pulpo_core.events import Received, RouteStopped, Settled
 from pulpo_core.testing import virtual_time
 
@@ -564,3 +564,11 @@ async def test_the_last_events_tell_the_whole_story():
 
     assert len(worker.of_kind(Received)) == len(worker.of_kind(Settled)) == 2
     assert worker.of_kind(Settled)[-1].elapsed == timedelta(seconds=5)
+
+
+@virtual_time
+async def test_a_dispatcher_runs_once():
+    worker = await run(Route(fresh_url(), Recorder()))
+
+    with pytest.raises(PulpoError, match="runs once"):
+        await worker.run()

@@ -143,6 +143,8 @@ class Dispatcher:
             ConfigurationError, AdapterError: a queue cannot be opened, or is gone for good. The
                 other routes are stopped in order, and everything in hand is settled first.
         """
+        if self._stop_requested is not None:
+            raise PulpoError("a dispatcher runs once; make another one of its routes")
         self._stop_requested, self._cut_requested = asyncio.Event(), asyncio.Event()
         async with AsyncExitStack() as stack:
             wanted = self._threads_wanted or self._slots()

@@ -12,6 +12,7 @@ from pulpo_core.domain.message import Message
 from pulpo_core.domain.settlement import Ack, FollowUp
 from pulpo_core.ports.adapter import Publisher
 
+from .answers import answer_of
 from .held import Held
 from .identity import follow_up_uid
 from .publishing import Encoder
@@ -57,13 +58,13 @@ class FollowUps:
         return self.encoder.encode(message, uid=uid)[1]
 
     async def _publish_elsewhere(self, follow_up: FollowUp, uid: str) -> None:
-        queue, encoder = await self.open_other(follow_up.queue)
+        queue, encoder = await answer_of(self.open_other(follow_up.queue))
         await _publish(queue, [encoder.encode(follow_up.message, uid=uid)[1]])
 
 
 async def _publish(queue: Publisher, envelopes: list[Envelope]) -> None:
     if not envelopes:
         return
-    for answer in await queue.publish(envelopes):
+    for answer in await answer_of(queue.publish(envelopes)):
         if isinstance(answer, AdapterError):
             raise answer

@@ -15,6 +15,7 @@ from pulpo_core.ports.adapter import Provider
 from pulpo_core.ports.clock import Clock
 from pulpo_core.ports.observer import Event, LeaseExtended, LeaseGone
 
+from .answers import answer_of
 from .held import Held, Stage
 
 #: A lease is extended once this part of it has passed: two more tries fit in before it ends.
@@ -81,7 +82,7 @@ class LeaseKeeper:
         for held in due:
             held.extending = True
         try:
-            answers = await self.provider.extend([held.delivery for held in due])
+            answers = await answer_of(self.provider.extend([held.delivery for held in due]))
         except AdapterError:
             return  # tried again at the next look, as long as the leases last
         except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order

@@ -31,6 +31,7 @@ from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import PublishMiddleware, Translator
 from pulpo_core.translators.json import PulpoJson
 
+from .answers import answer_of
 from .clock import SystemClock, SystemJitter
 from .identity import new_uid
 from .registry import open_queue
@@ -164,7 +165,7 @@ class MessagePublisher:
         if not envelopes:
             return []
         try:
-            return list(await self._queue.publish(envelopes))
+            return list(await answer_of(self._queue.publish(envelopes)))
         except AdapterError as error:
             return [error] * len(envelopes)
 

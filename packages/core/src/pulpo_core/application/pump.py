@@ -29,6 +29,7 @@ from pulpo_core.ports.adapter import Accounting, Provider
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, LeaseGone, Received, ReceiveFailed, Settled
 
+from .answers import answer_of
 from .buffer import Buffer, GroupBuffer
 from .follow_ups import FollowUps
 from .gate import Gate
@@ -171,7 +172,7 @@ class Pump:
             try:
                 if self._stopping.is_set():
                     return
-                deliveries = await self.provider.receive(wanted, wait)
+                deliveries = await answer_of(self.provider.receive(wanted, wait))
                 received = len(deliveries)
             except AdapterError as error:
                 if not error.temporary:
@@ -314,6 +315,9 @@ class Pump:
             await self.follow_ups.attach(held, ack)
         except Exception as error:  # noqa: BLE001 - translators and middleware are user code
             return self.pipeline.decide(held, Failed(error))
+        except (SystemExit, KeyboardInterrupt) as end:
+            self.on_failure(end)
+            return self.pipeline.decide(held, Cancelled())
         return decision
 
     def _hand_over(self, held: Held, decision: Decision) -> None:

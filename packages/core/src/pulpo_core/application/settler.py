@@ -17,6 +17,7 @@ from pulpo_core.ports.adapter import Provider, Settling
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, LeaseGone, SettleFailed
 
+from .answers import answer_of
 from .held import Held, Stage
 from .idlers import Idlers
 
@@ -133,7 +134,7 @@ class Settler:
         if not batch:
             return ()
         try:
-            return await self.provider.settle([held.settling for held in batch if held.settling])
+            return await answer_of(self.provider.settle([held.settling for held in batch if held.settling]))
         except AdapterError as error:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
