@@ -12,7 +12,7 @@ from typing import Any
 import greenstalk
 import pytest
 
-from pulpo_adapter_beanstalkd.reception import FIRST_BATCH, LARGEST_BATCH, Pace
+from pulpo_adapter_beanstalkd.pace import FIRST_BATCH, LARGEST_BATCH, SHARED_FOR, WATCH_EVERY, Company, Pace
 from pulpo_core import Ack, AdapterError, Delivery, Envelope, Queue, Release, Settling
 from tests.servers import BeanstalkdServer
 
@@ -47,32 +47,65 @@ class TestPace:
 
     def test_a_job_now_and_then_is_waited_for(self) -> None:
         pace = Pace()
-        for now in (0.0, 1.0, 1.1, 5.0):
-            pace.caught(now)
+        for waited in (0.0001, 1.0, 0.0001, 0.5):
+            pace.caught(waited)
 
             assert pace.batch == 0
 
-    def test_two_in_quick_succession_are_a_backlog(self) -> None:
+    def test_two_that_were_there_already_are_a_backlog(self) -> None:
         pace = Pace()
-        pace.caught(1.0)
-        pace.caught(1.001)
+        pace.caught(0.0001)
+        pace.caught(0.0002)
 
+        assert pace.batch == FIRST_BATCH
+
+    def test_what_was_there_already_is_measured_in_round_trips(self) -> None:
+        pace = Pace()
+        for round_trip in (0.5, 0.1, 0.3):
+            pace.answered(round_trip)
+        pace.caught(0.12)
+        pace.caught(0.21)
+        assert pace.batch == 0
+
+        pace.caught(0.11)
+        pace.caught(0.19)
         assert pace.batch == FIRST_BATCH
 
     def test_batches_grow_while_they_come_back_full(self) -> None:
         pace = Pace(batch=FIRST_BATCH)
         sizes = []
         for _ in range(5):
-            pace.took(1.0, asked=pace.batch, got=pace.batch)
+            pace.took(asked=pace.batch, got=pace.batch)
             sizes.append(pace.batch)
 
         assert sizes == [16, 64, LARGEST_BATCH, LARGEST_BATCH, LARGEST_BATCH]
 
     def test_a_batch_that_is_not_full_ends_it(self) -> None:
         pace = Pace(batch=64)
-        pace.took(1.0, asked=64, got=63)
+        pace.took(asked=64, got=63)
 
         assert pace.batch == 0
+
+
+class TestCompany:
+    """Who else takes from the tube."""
+
+    def test_it_is_looked_for_now_and_then_and_believed_for_a_while(self) -> None:
+        company = Company()
+        assert company.look_is_due(0)
+        company.looked(0, {"current-watching": 3}, ours=2)
+
+        assert not company.look_is_due(WATCH_EVERY / 2)
+        assert company.look_is_due(WATCH_EVERY)
+        company.looked(WATCH_EVERY, {"current-watching": 2}, ours=2)
+        assert company.is_shared(SHARED_FOR / 2)
+        assert not company.is_shared(SHARED_FOR)
+
+    def test_ones_own_connections_are_no_company(self) -> None:
+        company = Company()
+        company.looked(0, {"current-watching": 2}, ours=2)
+
+        assert not company.is_shared(0.1)
 
 
 async def test_a_backlog_is_worked_off_through_one_connection(

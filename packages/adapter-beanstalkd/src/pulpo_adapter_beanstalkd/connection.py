@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any, Final, cast
 
@@ -62,9 +62,16 @@ class Address:
 class _Asked:
     exchange: Exchange
     future: asyncio.Future[list[Any]]
+    then: Callable[[list[Any]], None] | None
     patience: float  # how long beanstalkd itself may take over it
     asked_at: float
     sent: bool = False
+
+    def answer(self, answers: list[Any]) -> None:
+        if self.then is not None:
+            self.then(answers)
+        if not self.future.done():
+            self.future.set_result(answers)
 
 
 class Connection(asyncio.Protocol):
@@ -94,28 +101,31 @@ class Connection(asyncio.Protocol):
         """Whether it can be asked anything."""
         return not self.ended
 
-    def ask(self, commands: Sequence[Command], *, patience: float = 0.0) -> asyncio.Future[list[Any]]:
+    def ask(
+        self,
+        commands: Sequence[Command],
+        *,
+        patience: float = 0.0,
+        then: Callable[[list[Any]], None] | None = None,
+    ) -> asyncio.Future[list[Any]]:
         """Say *commands*; the answers to them, in order, within the timeout and *patience*.
 
         Each answer is what greenstalk's method returned, the error it raised, or `Lost`. The future
-        never fails. It is not to be cancelled: shield it, or use `tell`.
+        never fails. Cancelling it takes nothing back: the commands go on, and *then*, which is told
+        the answers before anybody who waits for them, hears them all the same.
         """
         future: asyncio.Future[list[Any]] = self._loop.create_future()
         if self.ended or not commands:
-            future.set_result([Lost(self.ended, sent=False) for _ in commands])
+            _Asked(Exchange(0), future, then, 0, 0).answer([Lost(self.ended, sent=False) for _ in commands])
             return future
         said, exchange = self._pipeline.say(commands)
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(said)
-        self._asked.append(_Asked(exchange, future, patience, self._loop.time()))
+        self._asked.append(_Asked(exchange, future, then, patience, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout + patience, self._look)
         return future
-
-    async def tell(self, commands: Sequence[Command], *, patience: float = 0.0) -> list[Any]:
-        """`ask` and wait. When this is cancelled, the commands go on."""
-        return await asyncio.shield(self.ask(commands, patience=patience))
 
     def half_close(self) -> None:
         """Say that nothing more will be said: beanstalkd answers a waiting reserve at once, then closes."""
@@ -139,9 +149,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         while self._asked:
             asked = self._asked.popleft()
-            if not asked.future.done():
-                missing = [Lost(cause, sent=asked.sent) for _ in range(asked.exchange.missing)]
-                asked.future.set_result(asked.exchange.answers + missing)
+            missing = [Lost(cause, sent=asked.sent) for _ in range(asked.exchange.missing)]
+            asked.answer(asked.exchange.answers + missing)
 
     async def close(self) -> None:
         """End it and wait until its socket is closed. What was asked and not awaited may not have been sent."""
@@ -201,8 +210,7 @@ class Connection(asyncio.Protocol):
         asked = self._asked.popleft()
         if asked.exchange is not exchange:
             raise AssertionError("answers come in the order of questions")
-        if not asked.future.done():
-            asked.future.set_result(exchange.answers)
+        asked.answer(exchange.answers)
         for answer in exchange.answers:
             if isinstance(answer, self._fatal):
                 self.end(f"{self.address} answered {type(answer).__name__}")
@@ -253,7 +261,7 @@ class Dialer:
             if watch != greenstalk.DEFAULT_TUBE:
                 opening.append(methodcaller("ignore", greenstalk.DEFAULT_TUBE))
         try:
-            answers = await connection.tell(opening) if opening else []
+            answers = await connection.ask(opening) if opening else []
         except asyncio.CancelledError:
             connection.end("cancelled")
             raise

@@ -85,25 +85,25 @@ class Keeper:
 
     def _ask(self, holdings: list[Holding]) -> None:
         for lane, group in by_lane(holdings).items():
-            asked = lane.connection.ask([methodcaller("stats_job", each.id) for each in group])
-            asked.add_done_callback(functools.partial(_learned, group))
+            commands = [methodcaller("stats_job", each.id) for each in group]
+            lane.connection.ask(commands, then=functools.partial(_learned, group))
             for each in group:
                 each.being_asked = True
 
     def _touch(self, holdings: list[Holding], now: float) -> None:
         for lane, group in by_lane(holdings).items():
-            asked = lane.connection.ask([methodcaller("touch", each.job) for each in group])
-            asked.add_done_callback(functools.partial(_touched, group))
+            commands = [methodcaller("touch", each.job) for each in group]
+            lane.connection.ask(commands, then=functools.partial(_touched, group))
             for each in group:
                 each.taken_at = now  # if it fails, the connection is gone, or the job is
 
 
-def _learned(group: list[Holding], asked: asyncio.Future[list[Any]]) -> None:
-    for holding, answer in zip(group, asked.result(), strict=True):
+def _learned(group: list[Holding], answers: list[Any]) -> None:
+    for holding, answer in zip(group, answers, strict=True):
         note_stats(holding, answer)
 
 
-def _touched(group: list[Holding], asked: asyncio.Future[list[Any]]) -> None:
-    for holding, answer in zip(group, asked.result(), strict=True):
+def _touched(group: list[Holding], answers: list[Any]) -> None:
+    for holding, answer in zip(group, answers, strict=True):
         if isinstance(answer, greenstalk.NotFoundError):
             holding.lose()

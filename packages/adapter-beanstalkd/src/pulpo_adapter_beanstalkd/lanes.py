@@ -47,12 +47,13 @@ class Holding:
         stats: the statistics of the job, as last asked for.
         record: of its last burial, if it was kicked.
         settled_as: the kind of settlement that was claimed for it.
-        settling: done when that has got on.
         error: what became of that, if it failed.
+        waiters: those who wait for that beside the one who claimed it.
     """
 
     lane: Lane
     id: int
+    body: bytes = attrs.field(repr=False)
     taken_at: float
     deadline: float
     ttr: int | None = None
@@ -61,8 +62,8 @@ class Holding:
     record: Kept | None = None
     fate: Fate = Fate.HELD
     settled_as: type | None = None
-    settling: asyncio.Future[Any] | None = None
     error: AdapterError | None = None
+    waiters: list[asyncio.Future[None]] | None = None
 
     @property
     def ours(self) -> bool:
@@ -89,15 +90,25 @@ class Holding:
         if self.fate is Fate.CLAIMED:
             self.fate, self.settled_as = Fate.HELD, None
 
-    def hand_over(self, answer: asyncio.Future[list[Any]]) -> None:
+    def hand_over(self) -> None:
         """Its last command is said: whatever comes of it, the connection is done with it."""
-        self.fate, self.settling = Fate.SAID, answer
+        self.fate = Fate.SAID
         self.lane.forget(self)
 
     def conclude(self, error: AdapterError | None) -> None:
         """What was said has come to this."""
         self.error = error
         self.fate = Fate.SETTLED if error is None else Fate.LOST
+        for waiter in self.waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def concluded(self) -> None:
+        """Wait until what was said has come to something."""
+        if self.fate is Fate.SAID:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.waiters = [*(self.waiters or ()), waiter]
+            await waiter
 
 
 @attrs.define(slots=True, eq=False)
@@ -194,7 +205,7 @@ async def ask_each(holdings: Iterable[Holding], command: Callable[[Holding], Com
     ]
     answers: list[tuple[Holding, Any]] = []
     for group, future in asked:
-        answers += zip(group, await asyncio.shield(future), strict=True)
+        answers += zip(group, await future, strict=True)
     return answers
 
 

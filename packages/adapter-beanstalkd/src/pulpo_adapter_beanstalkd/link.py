@@ -44,7 +44,7 @@ class Link:
             connection = await self.connection()
         except Lost as lost:
             return [lost for _ in commands]
-        return await connection.tell(commands)
+        return await connection.ask(commands)
 
     async def close(self) -> None:
         """Close it for good."""

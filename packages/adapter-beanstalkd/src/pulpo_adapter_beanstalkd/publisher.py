@@ -90,10 +90,10 @@ class BeanstalkdPublisher:
         if not puts:
             return []
         if self._clock.monotonic() < self._next_look:
-            answers = await connection.tell(puts)
+            answers = await connection.ask(puts)
         else:
             self._next_look = self._clock.monotonic() + LOOK_EVERY
-            *answers, stats = await connection.tell([*puts, _STATS])
+            *answers, stats = await connection.ask([*puts, _STATS])
             self._watch.stored(sum(isinstance(answer, int) for answer in answers))
             self._look_at_log(stats)
             return answers
@@ -114,7 +114,7 @@ class BeanstalkdPublisher:
         """The connection to put through. Each one is asked what beanstalkd can do: it may be another."""
         connection = await self._link.connection()
         if connection is not self._asked:
-            (stats,) = await connection.tell([_STATS])
+            (stats,) = await connection.ask([_STATS])
             if isinstance(stats, Lost):
                 raise stats
             checked([stats], Doing.LOOK)

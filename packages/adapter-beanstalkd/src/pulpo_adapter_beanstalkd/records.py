@@ -130,7 +130,7 @@ class Reading:
 
     async def remove(self, record_ids: Iterable[int]) -> None:
         """Remove records. One that cannot be removed is left for the next reader."""
-        await self._connection.tell([methodcaller("delete", record_id) for record_id in record_ids])
+        await self._connection.ask([methodcaller("delete", record_id) for record_id in record_ids])
 
     def release(self) -> None:
         """Let others read."""
@@ -216,12 +216,12 @@ class Records:
     async def _read_into(self, reading: Reading) -> Reading:
         connection, held = reading._connection, 0
         while True:
-            (stats,) = checked(await connection.tell([methodcaller("stats_tube", self._tube)]), Doing.LOOK)
+            (stats,) = checked(await connection.ask([methodcaller("stats_tube", self._tube)]), Doing.LOOK)
             ready = stats["current-jobs-ready"]
             if not ready:
                 reading.partial = stats["current-jobs-reserved"] > held
                 return reading
-            answers = await connection.tell([RESERVE_NOW] * min(ready, READ_BATCH))
+            answers = await connection.ask([RESERVE_NOW] * min(ready, READ_BATCH))
             jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
             held += len(jobs)
             for job in jobs:

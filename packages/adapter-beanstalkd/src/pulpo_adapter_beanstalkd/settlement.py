@@ -104,7 +104,7 @@ class Settlement:
             await self._prepare(others)
             said += _say([item for item in others if item.going])
         for future in said:
-            await asyncio.shield(future)
+            await future
         served = [item.holding.record.id for item in items if _served(item) and item.holding.record]
         if served:
             await self._records.forget(served)
@@ -166,7 +166,7 @@ class Settlement:
             raise AssertionError("a burial is recorded when all about it is known")
         return Burial(
             job=item.holding.id,
-            body=fingerprint(delivery.envelope.body),
+            body=fingerprint(item.holding.body),
             reason=str(settlement.reason),
             error=settlement.error,
             attempts=delivery.attempt,
@@ -206,15 +206,13 @@ def _say(items: list[_Item]) -> list[asyncio.Future[list[Any]]]:
 
 def _say_on(lane: Lane, words: list[tuple[Holding, Command]]) -> asyncio.Future[list[Any]]:
     holdings = [holding for holding, _ in words]
-    asked = lane.connection.ask([command for _, command in words])
     for holding in holdings:
-        holding.hand_over(asked)
-    asked.add_done_callback(functools.partial(_conclude, holdings))
-    return asked
+        holding.hand_over()
+    return lane.connection.ask([command for _, command in words], then=functools.partial(_conclude, holdings))
 
 
-def _conclude(holdings: list[Holding], asked: asyncio.Future[list[Any]]) -> None:
-    for holding, answer in zip(holdings, asked.result(), strict=True):
+def _conclude(holdings: list[Holding], answers: list[Any]) -> None:
+    for holding, answer in zip(holdings, answers, strict=True):
         holding.conclude(error_of(answer, Doing.SETTLE))
 
 
@@ -254,9 +252,8 @@ async def _result(item: _Item) -> AdapterError | None:
     holding = item.holding
     if item.error is not None:
         return item.error
-    while holding.fate is Fate.SAID and holding.settled_as is item.kind and holding.settling is not None:
-        await asyncio.shield(holding.settling)
-        await asyncio.sleep(0)  # the callback that concludes runs before us, or right after
+    if holding.settled_as is item.kind:
+        await holding.concluded()
     if holding.fate is Fate.SETTLED and holding.settled_as is item.kind:
         return None
     if item.claimed and holding.error is not None:
