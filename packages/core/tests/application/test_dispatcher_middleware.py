@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from pulpo_core import Bury, Handlers, Message, Policy, Route
+from pulpo_core import Bury, Envelope, Handlers, Message, Policy, Route
 from pulpo_core.events import Alarm, Settled, Started
 from pulpo_core.testing import virtual_time
 
@@ -309,6 +309,43 @@ async def test_context_variables_of_middleware_reach_the_handler():
     await run(Route(url, handler, middleware=[middleware]))
 
     assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@virtual_time
+async def test_an_error_handler_sees_the_context_of_what_failed_and_leaves_nothing_in_it_for_the_next(is_async):
+    variable, url, seen = contextvars.ContextVar("variable", default="nothing"), fresh_url(), []
+
+    async def handler(message):
+        variable.set(f"set for {message.payload}")
+        raise ValueError
+
+    def synchronous(exc_info, subject):
+        seen.append(variable.get())
+        variable.set("left behind")
+
+    async def asynchronous(exc_info, subject):
+        synchronous(exc_info, subject)
+
+    await publish(url, payload(1), payload(2))
+    await publish(url, payload(3), translator=PlainTextOf(3))
+    error_handler = asynchronous if is_async else synchronous
+    await run(Route(url, handler, error_handler=error_handler, concurrency=1, policy=ONCE))
+
+    assert seen == ["set for 1", "set for 2", "nothing"]
+
+
+class PlainTextOf:
+    """Writes what pulpo's own format cannot read."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def translate(self, envelope):
+        raise AssertionError
+
+    def encode(self, message):
+        return Envelope(body=str(self.value).encode())
 
 
 @virtual_time

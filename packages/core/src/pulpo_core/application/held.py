@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from enum import Enum, auto
 
 import attrs
@@ -33,6 +34,7 @@ class Held:
         task: what runs its handler, while `stage` is RUNNING.
         cause: why its handler was interrupted; the first cause stays.
         message: once it is translated.
+        context: context variables of its handling, once that has begun; its error handler sees them too.
         decision: once its handling has ended.
         follow_ups: envelopes to publish in the transaction of its acknowledgement.
         extending: an extension of its lease is on its way, so nothing may be settled meanwhile.
@@ -47,6 +49,7 @@ class Held:
     task: asyncio.Task[None] | None = None
     cause: Outcome | None = None
     message: Message | None = None
+    context: contextvars.Context | None = None
     decision: Decision | None = None
     follow_ups: tuple[Envelope, ...] = ()
     extending: bool = False

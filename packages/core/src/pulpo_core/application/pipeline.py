@@ -215,7 +215,8 @@ class Pipeline:
             work = finish(call(message, held.delivery))
         else:
             work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
-        return in_context(work, self._context.copy())
+        context = held.context = self._context.copy()
+        return in_context(work, context)
 
     async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
         call = _prepare(handler, message, delivery)
@@ -278,9 +279,12 @@ class Pipeline:
             return outcome
 
     async def _call_error_handler(self, held: Held, call: Callable[[], Any], handler: Any) -> Any:
-        if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
-            return await call()
-        return await self._in_thread(held, call)
+        """In the context of what failed, so that it can say in which request that was."""
+        is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004 - asked of the method, since callables may be objects
+        )
+        work = call() if is_async else self._in_thread(held, call)
+        return await in_context(work, held.context or self._context.copy())
 
 
 def _is_all_done(outcome: Outcome) -> bool:
