@@ -10,6 +10,11 @@ from .desk import Desk
 from .timekeeping import Now
 
 
+def bound(statement: str, values: tuple[Any, ...]) -> Any:
+    """*values* as *statement* wants them: ``?1`` is a name to Python's module, ``?`` a place."""
+    return {str(number): value for number, value in enumerate(values, 1)} if "?1" in statement else values
+
+
 class Reading:
     """A look at the file at one instant."""
 
@@ -19,11 +24,11 @@ class Reading:
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a question."""
-        return self.connection.execute(statement, values).fetchall()
+        return self.connection.execute(statement, bound(statement, values)).fetchall()
 
     def row(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row of a question."""
-        found: tuple[Any, ...] | None = self.connection.execute(statement, values).fetchone()
+        found: tuple[Any, ...] | None = self.connection.execute(statement, bound(statement, values)).fetchone()
         return found
 
     def now(self, desk: Desk) -> Now:
@@ -71,7 +76,7 @@ class Transaction(Reading):
 
     def change(self, statement: str, *values: Any) -> int:
         """Change rows; how many were."""
-        count = self.connection.execute(statement, values).rowcount
+        count = self.connection.execute(statement, bound(statement, values)).rowcount
         self.weight += max(count, 0)
         return count
 

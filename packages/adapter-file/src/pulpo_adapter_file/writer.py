@@ -16,7 +16,6 @@ import contextlib
 import logging
 import os
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -24,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pulpo_core import ConfigurationError, PulpoError
+from pulpo_core import ConfigurationError
 
 from .committing import Committer
 from .desk import Desk
@@ -154,7 +153,7 @@ class Writer:
             if self._pending:
                 self._answer_changes(committer)
             self._keep_house(committer)
-        except (PulpoError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives
             deliver([(submission, translate(error, self.path)) for submission in self._take()])
 
     def _opened(self) -> Committer:
@@ -235,7 +234,7 @@ class Writer:
         try:
             with self._lock.held(timeout=self._timeout):
                 return committer.commit(work)
-        except (PulpoError, sqlite3.Error) as error:
+        except Exception as error:  # noqa: BLE001 - as above
             committer.failed(error)
             return False
 
@@ -245,7 +244,7 @@ class Writer:
             try:
                 with self._lock.held(timeout=self._timeout):
                     committer.store.close()
-            except (PulpoError, sqlite3.Error, OSError):  # nothing that was confirmed depends on it
+            except Exception:  # noqa: BLE001 - nothing that was confirmed depends on it
                 _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
         self._bell.close()
         self._lock.close()
