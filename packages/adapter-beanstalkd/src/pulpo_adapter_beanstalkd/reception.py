@@ -249,10 +249,12 @@ class Reception:
     # ------------------------------------------------------------------------------------------- what came in
 
     async def _dial(self) -> Lane:
+        asked_at = self._clock.monotonic()
         try:
             connection = await self._dialer.dial(watch=self._tube, fatal=BETRAYALS)
         except Lost as lost:
             raise error_of(lost, Doing.RECEIVE) or lost from lost
+        self._pace.answered(self._clock.monotonic() - asked_at)
         return self._lanes.add(connection)
 
     def _looks(self, now: float) -> list[Command]:
