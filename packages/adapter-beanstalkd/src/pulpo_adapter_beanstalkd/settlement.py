@@ -57,17 +57,15 @@ class _Item:
     """One settling on its way.
 
     Attributes:
+        kind: of settlement.
         claimed: this call, and no other, settles it.
     """
 
     settling: Settling
     holding: Holding
+    kind: type
     claimed: bool = False
     error: AdapterError | None = None
-
-    @property
-    def kind(self) -> type:
-        return type(self.settling.settlement)
 
     @property
     def going(self) -> bool:
@@ -182,7 +180,7 @@ def _not_ours() -> LeaseLost:
 
 
 def _claimed(settling: Settling) -> _Item:
-    item = _Item(settling, settling.delivery.receipt)
+    item = _Item(settling, settling.delivery.receipt, type(settling.settlement))
     if settling.follow_ups:
         item.error = Unsupported("beanstalkd cannot publish and acknowledge at once; publish first")
     elif item.holding.ours:
