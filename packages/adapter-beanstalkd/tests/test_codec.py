@@ -76,7 +76,7 @@ def test_what_cannot_be_an_id_is_none(text: str) -> None:
 def test_an_envelope_knows_what_statistics_say() -> None:
     envelope = envelope_of(7, b"x", tube="t", now=lambda: NOW, stats={"pri": 3, "age": 60, "id": 7})
 
-    assert (envelope.uid, envelope.priority, envelope.published_at) == ("beanstalkd:7", 3, NOW - timedelta(minutes=1))
+    assert (envelope.uid, envelope.priority, envelope.published_at) == ("beanstalkd:7", 3, NOW - timedelta(seconds=61))
 
 
 def test_an_envelope_without_statistics_claims_nothing() -> None:

@@ -87,8 +87,8 @@ class Freshness:
 
     Ids grow. A job whose id is above all that were seen was never ours; it can only be another
     consumer's leaving. So jobs are looked at one by one after (re)connecting, when their id is not
-    above all seen, and while others take from the tube too, unless a backlog is being worked off:
-    there, ids of all consumers lie close together and the second rule is nearly always enough.
+    above all seen, and while others take from the tube too. Whoever takes alone, as fast as can be,
+    pays for none of this.
 
     Attributes:
         always: look at every job.

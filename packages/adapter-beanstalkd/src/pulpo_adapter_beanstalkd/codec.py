@@ -84,7 +84,7 @@ def envelope_of(
         body=body,
         uid=f"beanstalkd:{job_id}",
         priority=stats.get("pri", DEFAULT_PRIORITY),
-        published_at=now() - timedelta(seconds=stats["age"]),
+        published_at=now() - timedelta(seconds=stats["age"] + 1),  # never too late: ages are cut to whole seconds
         metadata=stats,
     )
 

@@ -34,7 +34,7 @@ from .connection import Dialer, Lost
 from .errors import BETRAYALS, Doing, checked, error_of
 from .keeper import Keeper
 from .lanes import Holding, Lane, Lanes, learn
-from .pace import FIRST_BATCH, LARGEST_BATCH, Company, Pace
+from .pace import LARGEST_BATCH, Company, Pace
 from .pipeline import Command
 from .records import RESERVE_NOW, Records
 
@@ -288,7 +288,7 @@ class Reception:
         """The deliveries of jobs just reserved. Whatever keeps them from being delivered, they are not forgotten."""
         if not came:
             return ()
-        shared = len(came) <= FIRST_BATCH and self._company.is_shared(self._clock.monotonic())
+        shared = self._company.is_shared(self._clock.monotonic())
         suspects = [each for each in came if self._freshness.suspect(each.id, shared=shared)]
         if suspects:
             try:
