@@ -15,6 +15,7 @@ from pulpo_core import (
     MessageTooLarge,
     Policy,
     Route,
+    Unavailable,
     follow_up_uid,
 )
 from pulpo_core.adapters.memory import MemoryAdapter
@@ -297,3 +298,81 @@ async def test_a_publish_middleware_that_ends_the_process_ends_it_in_order():
 
     assert worker.columns == {"received": 1, "released": 1}
     assert await counts(url) == {"ready": 1}
+
+
+@virtual_time
+async def test_a_queue_that_takes_its_time_to_open_delays_only_those_who_name_it(monkeypatch):
+    url, fast, slow, done = fresh_url(), fresh_url(), fresh_url(), []
+
+    class Adapter(MemoryAdapter):
+        @asynccontextmanager
+        async def open(self, url, *, clock, jitter):
+            await asyncio.sleep(30 if url == slow else 0)
+            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
+                yield queue
+
+    async def handler(message):
+        done.append(message.payload)
+        return FollowUp(Message(request_type="next"), message.payload)
+
+    monkeypatch.setattr("pulpo_core.application.registry.adapter_for", lambda url: Adapter())
+    await publish(url, payload(slow), payload(fast))
+    async with running(Route(url, handler)) as worker:
+        await pass_time(1)
+        after_a_second = worker.columns
+        await pass_time(30)
+
+    assert after_a_second == {"received": 2, "acked": 1, "in_hand": 1}
+    assert worker.columns == {"received": 2, "acked": 2}
+
+
+@virtual_time
+async def test_a_queue_that_could_not_be_opened_is_tried_again_with_the_next_message(monkeypatch):
+    url, other, attempts = fresh_url(), fresh_url(), []
+
+    class Adapter(MemoryAdapter):
+        @asynccontextmanager
+        async def open(self, url, *, clock, jitter):
+            if url == other:
+                attempts.append(url)
+                if len(attempts) == 1:
+                    raise unavailable()
+            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
+                yield queue
+
+    async def handler(message):
+        return FollowUp(Message(request_type="next"), other)
+
+    monkeypatch.setattr("pulpo_core.application.registry.adapter_for", lambda url: Adapter())
+    await publish(url, "job")
+    async with running(Route(url, handler)) as worker:
+        await pass_time(60)
+
+    assert worker.columns == {"received": 2, "retried": 1, "acked": 1}
+    assert len(attempts) == 2
+
+
+@virtual_time
+async def test_a_queue_is_closed_in_the_task_that_opened_it_and_its_error_is_that_of_the_run(monkeypatch):
+    url, other, tasks = fresh_url(), fresh_url(), []
+
+    class Adapter(MemoryAdapter):
+        @asynccontextmanager
+        async def open(self, url, *, clock, jitter):
+            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
+                tasks.append((url, asyncio.current_task()))
+                yield queue
+                tasks.append((url, asyncio.current_task()))
+                if url == other:
+                    raise Unavailable("while closing")
+
+    async def handler(message):
+        return FollowUp(Message(request_type="next"), other)
+
+    monkeypatch.setattr("pulpo_core.application.registry.adapter_for", lambda url: Adapter())
+    await publish(url, "job")
+    with pytest.raises(Unavailable, match="while closing"):
+        await run(Route(url, handler))
+
+    opened_by, closed_by = (task for name, task in tasks if name == other)
+    assert opened_by is closed_by

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from .gate import Gate
 from .handlers import as_table
 from .ledger import Ledger
 from .logs import LogObserver
+from .others import Others
 from .pipeline import Pipeline
 from .publishing import Encoder
 from .pump import Pump
@@ -95,8 +96,7 @@ class Dispatcher:
         self._cut_requested: asyncio.Event | None = None
         self._stopped_early = False
         self._failure: BaseException | None = None
-        self._others: dict[str, Queue] = {}
-        self._opening = asyncio.Lock()
+        self._others: Others | None = None
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -173,7 +173,7 @@ class Dispatcher:
             )
             check_needs(route, queue.capabilities)
             self._check_wait(route, queue)
-            self._pumps[route.name] = self._pump(route, queue, stack, threads, gate, quota, watched=watched)
+            self._pumps[route.name] = self._pump(route, queue, threads, gate, quota, watched=watched)
 
     def _check_wait(self, route: Route, queue: Queue) -> None:
         wait = min(route.wait, queue.capabilities.max_wait)
@@ -193,7 +193,6 @@ class Dispatcher:
         self,
         route: Route,
         queue: Queue,
-        stack: AsyncExitStack,
         threads: Threads,
         gate: Gate,
         quota: Quota,
@@ -217,7 +216,7 @@ class Dispatcher:
         )
 
         async def open_other(url: str) -> tuple[Publisher, Encoder]:
-            return await self._open_other(url, route, stack)
+            return await self._open_other(url, route)
 
         return Pump(
             name=route.name,
@@ -249,24 +248,26 @@ class Dispatcher:
             middleware=route.publish_middleware,
         )
 
-    async def _open_other(self, url: str, route: Route, stack: AsyncExitStack) -> tuple[Publisher, Encoder]:
-        async with self._opening:  # two handlers may name it at the same time
-            if url not in self._others:
-                self._others[url] = await stack.enter_async_context(
-                    open_queue(url, clock=self._clock, jitter=self._jitter)
-                )
-        queue = self._others[url]
+    async def _open_other(self, url: str, route: Route) -> tuple[Publisher, Encoder]:
+        if self._others is None:
+            raise AssertionError("follow-ups are made while routes run")
+        queue = await self._others.queue(url)
         return queue, self._encoder(route, queue)
+
+    def _opened(self, url: str) -> AbstractAsyncContextManager[Queue]:
+        return open_queue(url, clock=self._clock, jitter=self._jitter)
 
     # -------------------------------------------------------------------------------------------------------- running
 
     async def _run_pumps(self) -> None:
         async with asyncio.TaskGroup() as group:
             guard = group.create_task(self._stop_when_asked())
+            self._others = Others(group, self._opened, self._fail)
             async with asyncio.TaskGroup() as pumps:
                 for pump in self._pumps.values():
                     pumps.create_task(self._run_pump(pump))
             guard.cancel()
+            self._others.close()
 
     async def _run_pump(self, pump: Pump) -> None:
         self._emit(RouteStarted(route=pump.name))
