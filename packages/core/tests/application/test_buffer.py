@@ -98,3 +98,24 @@ def test_emptying_leaves_busy_groups_busy():
     assert taken(buffer) == []
     buffer.settled(every["a1"], done=True)
     assert taken(buffer) == ["a3"]
+
+
+def test_one_that_was_given_back_says_nothing_about_its_group_when_it_is_settled():
+    """Its answer may come late, when the first of the group is at work again."""
+    buffer = GroupBuffer()
+    every = filled(buffer, "a1", "a2")
+    taken(buffer)
+    [given_back] = buffer.settled(every["a1"], done=False)
+    filled(buffer, "a1", "a2")
+    assert taken(buffer) == ["a1"]
+
+    assert buffer.settled(given_back, done=False) == []
+    assert taken(buffer) == []
+    assert len(buffer.waiting) == 1
+
+
+def test_what_has_no_group_is_taken_past_a_group_that_is_busy():
+    buffer = GroupBuffer()
+    filled(buffer, "a1", "a2", "-1")
+
+    assert taken(buffer) == ["a1", "-1"]

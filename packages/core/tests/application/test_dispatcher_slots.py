@@ -257,3 +257,37 @@ async def test_groups_of_the_queue_in_memory_keep_their_order_through_retries():
 
     assert seen == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
     assert worker.columns == {"received": 5, "acked": 4, "retried": 1}
+
+
+@virtual_time
+async def test_a_late_answer_about_a_sibling_lets_nobody_overtake():
+    class Late(ScriptedQueue):
+        async def settle(self, batch):
+            if any(item.delivery.id == "2" for item in batch):
+                await asyncio.sleep(5)
+            return await ScriptedQueue.settle(self, batch)
+
+    running_now, together = set(), []
+
+    async def handler(delivery):
+        together.append({*running_now})
+        running_now.add(delivery.id)
+        try:
+            if delivery.id == "1":
+                raise ValueError
+            await asyncio.sleep(20)
+        finally:
+            running_now.discard(delivery.id)
+
+    queue = Late(
+        [
+            [delivery("1", group="g"), delivery("2", group="g")],
+            [],
+            [delivery("1 again", group="g"), delivery("2 again", group="g")],
+        ]
+    )
+    async with running(scripted_route(queue, handler, wait=1)) as worker:
+        await pass_time(60)
+
+    assert together == [set(), set(), set()]
+    assert worker.columns == {"received": 4, "retried": 1, "released": 1, "acked": 2}

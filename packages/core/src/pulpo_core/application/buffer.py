@@ -43,7 +43,7 @@ class GroupBuffer(Buffer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._busy: set[str] = set()
+        self._busy: dict[str, Held] = {}  # whose turn it is in each group that has one at work
 
     def take(self) -> Held | None:
         if self.waiting and self.waiting[0].delivery.envelope.group is None:
@@ -53,15 +53,15 @@ class GroupBuffer(Buffer):
             if group is None or group not in self._busy:
                 del self.waiting[index]
                 if group is not None:
-                    self._busy.add(group)
+                    self._busy[group] = held
                 return held
         return None
 
     def settled(self, held: Held, *, done: bool) -> list[Held]:
         group = held.delivery.envelope.group
-        if group is None:
-            return []
-        self._busy.discard(group)
+        if group is None or self._busy.get(group) is not held:
+            return []  # one that was given back itself; meanwhile another may be at work
+        del self._busy[group]
         if done:
             return []
         siblings = [each for each in self.waiting if each.delivery.envelope.group == group]
