@@ -151,3 +151,18 @@ def test_a_thread_that_ends_after_its_loop_is_closed_harms_nobody():
     ended.append(thread.is_alive())
 
     assert ended == [False]
+
+
+async def test_a_thread_that_the_system_refuses_takes_no_place_in_the_pool(monkeypatch):
+    pool = Threads(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            submit(pool, lambda: 5)
+
+    assert await submit(pool, lambda: 5).future == 5
+    pool.close()
+
+
+def _refuse(thread):
+    raise RuntimeError("can't start new thread")

@@ -98,8 +98,9 @@ class Threads:
             if self._idle:
                 self._idle -= 1
             elif self._started < self._size:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"pulpo-handler-{self._started}", daemon=True).start()
+                name = f"pulpo-handler-{self._started + 1}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+                self._started += 1  # afterwards: the system may refuse a thread
         self._jobs.put(job)
         return job
 
