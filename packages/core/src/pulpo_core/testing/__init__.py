@@ -25,6 +25,10 @@ That is all: the open queue's own capabilities choose the clauses. Fixtures work
 class (an autouse fixture may start a server and keep it in ``self``). `Harness` says what else can
 be overridden; hooks such as ``restart_broker`` add the clauses that need them. What is known to be
 broken is told by id, ``known_failures = {"C049": "why"}``, and must then fail.
+
+Random walks beside a model of a queue, for queues whose time can be moved::
+
+    TestKafkaWalks = queue_machine(KafkaHarness, examples=50).TestCase
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from .clauses import CLAUSES
     from .contract import AdapterContract
     from .harness import Harness
+    from .machine import queue_machine
     from .real_clock import RealClock
     from .trial import Skipped, fresh_bench, run_clause
 
@@ -50,7 +55,7 @@ if find_spec("pytest"):
     import pytest
 
     # Before they are imported: pytest then shows the values in the assertions of the kit, as in any test.
-    pytest.register_assert_rewrite(f"{__name__}.bench", f"{__name__}.clauses", f"{__name__}.model")
+    pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in ("bench", "clauses", "machine", "model")])
 
 #: Loaded when first asked for: only these need pytest and all of core.
 _LATE = {
@@ -64,6 +69,7 @@ _LATE = {
     "Skipped": "trial",
     "clause": "clause",
     "fresh_bench": "trial",
+    "queue_machine": "machine",
     "run_clause": "trial",
 }
 
@@ -91,6 +97,7 @@ __all__ = [
     "VirtualLoop",
     "clause",
     "fresh_bench",
+    "queue_machine",
     "run_clause",
     "run_virtual",
     "virtual_time",

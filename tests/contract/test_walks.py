@@ -1,0 +1,105 @@
+"""Random walks beside the model: sound queues agree with it, and broken ones are found out without being told how."""
+
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from pulpo_adapter_file import FileAdapter
+from pulpo_core.adapters.memory import MemoryAdapter
+from pulpo_core.testing import Harness, queue_machine
+from tests.contract.faults import FaultyAdapter, burial, inspecting, lease, lifecycle, publishing, settling
+
+FOUND = [
+    burial.BuriesByDropping,
+    burial.ForgetsPriority,
+    burial.ForgetsTheReason,
+    burial.KicksAll,
+    burial.ReordersAGroupOnFailure,
+    inspecting.CountsWhatIsInHandAsReady,
+    inspecting.PurgesEverything,
+    lease.CountsRetriesOnly,
+    lease.EndsLeasesEarly,
+    lease.ExtendsAfterSettle,
+    lease.LeaksLeasesAtClose,
+    lease.NeverEndsLeases,
+    lifecycle.EmptiesAtClose,
+    publishing.GivesIdsAgain,
+    publishing.LeasesNothing,
+    publishing.StoresTwice,
+    settling.AcceptsAStaleAck,
+    settling.AcksOnRetry,
+    settling.CountsReleases,
+    settling.LosesOnCrash,
+    settling.RedeliversAfterAck,
+    settling.RetriesASecondEarly,
+    settling.RetriesByCopy,
+    settling.SwallowsSettleFailures,
+]
+
+
+class Memory(Harness):
+    """The queue in memory, under virtual time."""
+
+    time = "virtual"
+
+    def adapter(self):
+        return MemoryAdapter()
+
+    def url(self):
+        return f"memory://{uuid4()}"
+
+
+class File(Harness):
+    """The file queue, under a clock moved by hand: its work is done in threads."""
+
+    def adapter(self):
+        return FileAdapter()
+
+    def url(self):
+        self.folder = tempfile.TemporaryDirectory()
+        return f"file://{Path(self.folder.name)}/walk.db?queue=walk&durability=normal"
+
+    async def prepare(self, url):
+        await self.adapter().create(url, {})
+
+    async def dispose(self, url):
+        self.folder.cleanup()
+
+
+TestMemoryWalks = queue_machine(Memory, examples=60).TestCase
+
+TestFileWalks = queue_machine(File, examples=5).TestCase
+
+
+@pytest.mark.parametrize("fault", FOUND, ids=lambda fault: fault.__name__)
+def test_walks_find_what_is_wrong(fault):
+    class Broken(Memory):
+        def adapter(self):
+            return FaultyAdapter(fault)
+
+    walk = queue_machine(Broken, examples=150)
+    found = settings(walk.TestCase.settings, phases=[Phase.generate], database=None, derandomize=True)
+
+    with pytest.raises(Exception):  # noqa: B017, PT011 - an assertion, or a group of them; also LeaseLost is fine
+        run_state_machine_as_test(walk, settings=found)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("harness", "examples"), [pytest.param(Memory, 20_000, id="memory"), pytest.param(File, 2_000, id="file")]
+)
+def test_long_walks_find_nothing(harness, examples):
+    run_state_machine_as_test(queue_machine(harness, examples=examples, steps=80))
+
+
+def test_walks_do_not_wait_in_real_time():
+    class Real(Memory):
+        time = "real"
+
+    with pytest.raises(TypeError, match="cannot be moved"):
+        queue_machine(Real)
