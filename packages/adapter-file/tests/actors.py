@@ -97,7 +97,7 @@ async def freeze(url: str) -> None:
     from pulpo_adapter_file.locking import FileLock
     from pulpo_adapter_file.settings import Settings
 
-    with FileLock(Settings.of(url).path).held():
+    with FileLock(Settings.of(url).path):
         say("holding")
         os.kill(os.getpid(), signal.SIGSTOP)
 

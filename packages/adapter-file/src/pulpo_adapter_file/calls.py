@@ -29,8 +29,8 @@ class Calls:
         self._going_on: deque[Submission] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, operation: Operation) -> Any:
-        """The answer to *operation*.
+    def ask(self, operation: Operation) -> asyncio.Future[Any]:
+        """Ask for *operation*; await what is returned for the answer. Who stops waiting withdraws it.
 
         Raises:
             AdapterError: it could not be done, or not in time; `in_doubt` where it may have been.
@@ -45,11 +45,7 @@ class Calls:
         self._going_on.append(submission)
         if self._timer is None:
             self._set_timer(loop)
-        try:
-            return await submission.future
-        except asyncio.CancelledError:
-            self.writer.withdraw(submission)
-            raise
+        return submission.future
 
     def _give_back(self, answer: Any) -> None:
         """What was taken for somebody who does not wait any more goes back at once, and does not count."""

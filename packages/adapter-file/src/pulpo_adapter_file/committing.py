@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pulpo_core import PulpoError
@@ -30,13 +30,25 @@ def _change_all(transaction: Transaction, operations: Sequence[Change]) -> list[
 
 
 #: In which order the kinds of one batch are done: what frees comes before what takes.
-_KINDS: Final[Sequence[tuple[type, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]]] = (
-    (Extend, extend_all),
-    (Settle, settle_all),
-    (Publish, publish_all),
-    (Change, _change_all),
-    (Receive, receive_all),
-)
+_KINDS: Final[Mapping[type, Callable[[Transaction, Sequence[Any]], Sequence[Any]]]] = {
+    Extend: extend_all,
+    Settle: settle_all,
+    Publish: publish_all,
+    Change: _change_all,
+    Receive: receive_all,
+}
+
+
+def _by_kind(batch: Sequence[Submission]) -> list[tuple[type, list[Submission]]]:
+    """The submissions of each kind that there is, in the order of `_KINDS`."""
+    same: dict[type, list[Submission]] = {}
+    for submission in batch:
+        same.setdefault(type(submission.operation), []).append(submission)
+    return [(kind, same[kind]) for kind in _KINDS if kind in same]
+
+
+def _do_kind(transaction: Transaction, kind: type, same: Sequence[Submission]) -> Iterable[Answer]:
+    return zip(same, _KINDS[kind](transaction, [submission.operation for submission in same]), strict=True)
 
 
 class Committer:
@@ -81,12 +93,7 @@ class Committer:
 
         def work(transaction: Transaction) -> list[Answer]:
             follow_the_clock(transaction, desks)
-            answers: list[Answer] = []
-            for kind, do_all in _KINDS:
-                same = [submission for submission in batch if type(submission.operation) is kind]
-                if same:
-                    answers.extend(zip(same, do_all(transaction, [each.operation for each in same]), strict=True))
-            return answers
+            return [answer for kind, same in _by_kind(batch) for answer in _do_kind(transaction, kind, same)]
 
         answers = self.commit(work, flush=any(must_be_flushed(submission.operation) for submission in batch))
         for desk in desks:

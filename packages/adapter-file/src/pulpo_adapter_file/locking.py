@@ -36,18 +36,23 @@ class FileLock:
         self._queue_file = queue_file
         self._descriptor: int | None = None
 
-    @contextmanager
-    def held(self, *, timeout: float | None = None) -> Iterator[None]:
-        """Hold the lock inside the context.
+    def __enter__(self) -> None:
+        """Hold the lock inside the context; waits in the kernel, for as long as it takes."""
+        self._acquire(None)
 
-        Args:
-            timeout: seconds; `None` waits in the kernel, for as long as it takes.
+    def __exit__(self, *error: object) -> None:
+        """Let the next one have it."""
+        self._release()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Hold the lock inside the context; waits for it no longer than *seconds*.
 
         Raises:
             Unavailable: others held it all that time.
             OSError: the file cannot be opened.
         """
-        self._acquire(timeout)
+        self._acquire(seconds)
         try:
             yield
         finally:

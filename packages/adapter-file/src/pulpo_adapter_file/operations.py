@@ -10,6 +10,9 @@ kind        asked by                                   flushed to the disk befor
 `Receive`   provider                                   where ``durability=full``
 `Look`      inspector                                  changes nothing
 ==========  =========================================  ===================================
+
+Nobody changes an operation; they are not frozen because some are made for every message, and a
+frozen one takes twice as long to make.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Receipt:
     settled: type[Settlement] | None = None
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Extend:
     """Lengthen leases. Answer: for each whether it is still held."""
 
@@ -52,7 +55,7 @@ class Extend:
     stores = False
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class SettleItem:
     """One settlement, with the rows of its follow-ups."""
 
@@ -61,7 +64,7 @@ class SettleItem:
     follow_ups: Sequence[NewRow] = ()
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Settle:
     """Settle deliveries. Answer: for each whether it was still held (or settled in this way before)."""
 
@@ -74,7 +77,7 @@ class Settle:
         return any(item.follow_ups for item in self.items)
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Publish:
     """Store messages. Answer: their ids."""
 
@@ -83,7 +86,7 @@ class Publish:
     stores = True
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Change:
     """Any other change of the file. Answer: what *action* returns."""
 
@@ -93,7 +96,7 @@ class Change:
     makes_file: bool = False
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Receive:
     """Take messages. Answer: `Taken`."""
 
@@ -102,7 +105,7 @@ class Receive:
     stores = False
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Taken:
     """What a receive brought.
 
@@ -115,7 +118,7 @@ class Taken:
     pause: float = 0.0
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.define(slots=True, eq=False)
 class Look:
     """Look at the file at one instant. Answer: what *question* returns."""
 

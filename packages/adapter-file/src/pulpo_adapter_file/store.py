@@ -99,7 +99,7 @@ class Store:
         check_is_local(path)
         if not create and not path.exists():
             raise NotThereYet(f"there is no queue file {path}; publishing to it or running a worker creates it")
-        with lock.held(timeout=timeout):
+        with lock.within(timeout):
             created = _is_missing(path)
             if created:
                 _create(path, lock)

@@ -21,10 +21,10 @@ class Submission:
     """One operation on its way.
 
     Attributes:
-        future: of the task that waits for the answer.
+        future: of the task that waits for the answer; cancelled when that waits no more.
         unwanted: called in the future's loop with an answer for which nobody waits any more.
         taken: the thread has begun with it: from here on withdrawing it leaves it in doubt.
-        withdrawn: nobody waits for it any more.
+        withdrawn: its time was over before it was taken.
         at: when it was submitted, in real seconds.
     """
 
@@ -34,6 +34,11 @@ class Submission:
     taken: bool = False
     withdrawn: bool = False
     at: float = attrs.field(factory=time.monotonic)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for the answer."""
+        return not self.withdrawn and not self.future.cancelled()
 
     def arrive(self, answer: Any) -> None:
         """The answer, or the error as a value, has come; called in the future's loop."""

@@ -12,7 +12,6 @@ not done. One that was taken is in doubt.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import queue
@@ -136,9 +135,8 @@ class Writer:
 
     def _gather(self) -> None:
         """Move what was submitted meanwhile to the pending."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._accept(self._inbox.get_nowait())
+        while not self._inbox.empty():  # nobody else takes from it
+            self._accept(self._inbox.get_nowait())
 
     def _accept(self, submission: Submission | None) -> None:
         if submission is None:
@@ -173,7 +171,7 @@ class Writer:
             for submission in self._pending:
                 if len(taken) == _MOST or (kinds and not isinstance(submission.operation, kinds)):
                     rest.append(submission)
-                elif not submission.withdrawn:
+                elif submission.is_wanted:
                     submission.taken = True
                     taken.append(submission)
         self._pending = rest
@@ -205,7 +203,7 @@ class Writer:
     # --- changing: under the lock, everything pending in one transaction ---
 
     def _answer_changes(self, committer: Committer) -> None:
-        with self._lock.held():
+        with self._lock:
             self._gather()
             committer.store.check(locked=True)
             answers = committer.do(self._take())
@@ -220,7 +218,7 @@ class Writer:
 
     def _keep_house(self, committer: Committer) -> None:
         if committer.weight >= CHECKPOINT_AFTER:
-            with self._lock.held():
+            with self._lock:
                 committer.store.check(locked=True)
                 committer.checkpoint()
         if self._worked and time.monotonic() >= self._next_round:
@@ -232,7 +230,7 @@ class Writer:
     def _alone(self, committer: Committer, work: Callable[[Transaction], bool]) -> bool:
         """Do something that nobody waits for; where it cannot be done now, later will do."""
         try:
-            with self._lock.held(timeout=self._timeout):
+            with self._lock.within(self._timeout):
                 return committer.commit(work)
         except Exception as error:  # noqa: BLE001 - as above
             committer.failed(error)
@@ -242,7 +240,7 @@ class Writer:
         committer, self._committer = self._committer, None
         if committer is not None:
             try:
-                with self._lock.held(timeout=self._timeout):
+                with self._lock.within(self._timeout):
                     committer.store.close()
             except Exception:  # noqa: BLE001 - nothing that was confirmed depends on it
                 _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
