@@ -934,6 +934,7 @@ def test_the_text_of_an_error_can_be_stored_by_any_queue(words):
 
 
 def test_a_long_story_is_cut():
+    assert ERROR_TEXT_LIMIT == 2_000
     assert error_text(ValueError("x" * 10_000)) == "ValueError: " + "x" * (ERROR_TEXT_LIMIT - 12)
     assert error_text(ValueError("xyz"), limit=13) == "ValueError: x"
 

@@ -176,11 +176,7 @@ def _worst(opinions: list[tuple[Severity, timedelta | None]]) -> tuple[Severity,
 
 
 def _as_opinion(answer: object) -> Severity | timedelta | None:
-    if answer is None or isinstance(answer, Severity):
-        return answer
-    if isinstance(answer, str):
-        return Severity(answer)
-    return read_hint(answer)
+    return Severity(answer) if isinstance(answer, str) else read_hint(answer)
 
 
 def error_text(error: BaseException, *, limit: int = ERROR_TEXT_LIMIT) -> str:
@@ -365,7 +361,7 @@ _TALLY_OF: Final = {Ack: Tally.ACKED, Bury: Tally.BURIED, Release: Tally.RELEASE
 
 def _as_asked(case: Case, reason: Reason) -> Decision:
     settlement = case.outcome.settlement
-    if isinstance(settlement, Bury) and not settlement.error:
+    if isinstance(settlement, Bury):
         settlement = attrs.evolve(settlement, error=case.error)
     return Decision(settlement, reason, _TALLY_OF[type(settlement)], case.alarm)
 
