@@ -131,7 +131,27 @@ def by_union(message: Message | None) -> Any:
     return message
 
 
+def by_optional_job(x: Optional[Job]) -> Any:  # noqa: UP045 - users write it so
+    return x
+
+
+def by_job_or_none(x: Job | None = None) -> Any:
+    return x
+
+
+def by_delivery_or_none(x: Delivery | None = None) -> Any:
+    return x
+
+
+def by_dict_or_none(x: dict[str, Any] | None = None) -> Any:
+    return x
+
+
 ANNOTATIONS = {
+    by_optional_job: Job(1, 2),
+    by_job_or_none: Job(1, 2),
+    by_delivery_or_none: DELIVERY,
+    by_dict_or_none: MESSAGE.body,
     by_message: MESSAGE,
     by_delivery: DELIVERY,
     by_envelope: DELIVERY.envelope,

@@ -10,6 +10,8 @@ from pulpo_core import (
     ConfigurationError,
     Installed,
     InvalidURL,
+    SystemClock,
+    SystemJitter,
     UnknownScheme,
     adapter_for,
     installed_adapters,
@@ -124,3 +126,17 @@ async def test_whatever_opens_a_queue_also_takes_an_adapter_directly():
         assert queue.url.startswith("memory://")
 
     assert (adapter.opened, adapter.closed) == (1, 1)
+
+
+async def test_without_any_said_the_system_s_clock_and_chance_are_used():
+    given = []
+
+    class Asking(MemoryAdapter):
+        def open(self, url, *, clock, jitter):
+            given.extend((clock, jitter))
+            return MemoryAdapter.open(self, url, clock=clock, jitter=jitter)
+
+    async with open_queue(fresh_url(), adapter=Asking()):
+        pass
+
+    assert [type(each) for each in given] == [SystemClock, SystemJitter]
