@@ -119,11 +119,12 @@ class MemoryQueue:
         """All of them, if the acknowledgement that they come with can be done and all fit; else none."""
         if not self._store.holds(receipt, now):
             return lease_lost(receipt)
-        error = next((error for envelope in envelopes if (error := self._too_large(envelope))), None)
-        if error is None:
-            for envelope in envelopes:
-                self._add(envelope, now)
-        return error
+        for envelope in envelopes:
+            if len(envelope.body) > self._max_body:
+                return self._too_large(envelope)
+        for envelope in envelopes:
+            self._add(envelope, now)
+        return None
 
     async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
         """Give each its full lease again."""
@@ -141,11 +142,12 @@ class MemoryQueue:
             raise self._use_after_close()
         now = self._clock.monotonic()
         with self._store.lock:
-            return [self._too_large(envelope) or self._add(envelope, now) for envelope in batch]
+            return [
+                self._add(envelope, now) if len(envelope.body) <= self._max_body else self._too_large(envelope)
+                for envelope in batch
+            ]
 
-    def _too_large(self, envelope: Envelope) -> MessageTooLarge | None:
-        if len(envelope.body) <= self._max_body:
-            return None
+    def _too_large(self, envelope: Envelope) -> MessageTooLarge:
         return MessageTooLarge(f"a body of {len(envelope.body)} bytes; {self.url} takes at most {self._max_body}")
 
     def _add(self, envelope: Envelope, now: float) -> str:

@@ -38,7 +38,8 @@ _FIRST_SWEEP: Final = 1024
 _NUMBERS: Final = count(1)  # of all queues, so that an id is never given twice in one process
 
 
-_Timer = tuple[float, int, Stored]
+#: When, and whose: order and token make an entry unlike any other, so that messages are never compared.
+_Timer = tuple[float, int, int, Stored]
 
 
 class Store:
@@ -54,7 +55,6 @@ class Store:
         self._leases: list[_Timer] = []
         self._buried: dict[str, Stored] = {}  # oldest burial first
         self._groups = Groups()
-        self._ticks = count()
         self._sweep_at = _FIRST_SWEEP
 
     def __bool__(self) -> bool:
@@ -65,11 +65,11 @@ class Store:
     def pass_time(self, now: float) -> None:
         """Let everything happen that was due by *now*."""
         while self._delayed and self._delayed[0][0] <= now:
-            when, _, stored = heappop(self._delayed)
+            when, _, _, stored = heappop(self._delayed)
             if stored.state is DELAYED and stored.until == when:
                 self._make_ready(stored, Event.DELAY_ELAPSED)
         while self._leases and self._leases[0][0] <= now:
-            when, _, stored = heappop(self._leases)
+            when, _, _, stored = heappop(self._leases)
             if stored.state is RESERVED and stored.until == when:
                 stored.lost += 1
                 self._make_ready(stored, Event.LEASE_EXPIRED)
@@ -94,12 +94,16 @@ class Store:
 
     def _set_timer(self, heap: list[_Timer], when: float, stored: Stored) -> None:
         stored.until = when
-        if self.bell.waiters and when < self.next_moment(float("inf")):
+        heappush(heap, (when, stored.order, stored.token, stored))
+        self._tell_of(when)
+
+    def _tell_of(self, moment: float) -> None:
+        """Those who wait meant to wait for the moment that was next so far; *moment* may be before it."""
+        if self.bell.waiters and moment <= self.next_moment(float("inf")):
             self.bell.ring_for_all()
-        heappush(heap, (when, next(self._ticks), stored))
 
     def _sweep_leases(self) -> None:
-        live = [entry for entry in self._leases if entry[2].state is RESERVED and entry[2].until == entry[0]]
+        live = [entry for entry in self._leases if entry[3].state is RESERVED and entry[3].until == entry[0]]
         heapify(live)
         self._leases[:] = live
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(live))
@@ -126,14 +130,19 @@ class Store:
         taken: list[Stored] = []
         if now < self.paused_until:
             return taken
-        while len(taken) < limit and (stored := self._next_ready()) is not None:
-            heappop(self._ready)
+        while self._ready and len(taken) < limit:
+            stored = heappop(self._ready)[2]
+            if not self._may_come(stored):
+                continue  # stale
             stored.state = advance(stored.state, RECEIVED)
             stored.attempts += 1
             stored.token += 1
             stored.settled = None
-            self._set_timer(self._leases, until, stored)
+            stored.until = until
+            heappush(self._leases, (until, stored.order, stored.token, stored))
             taken.append(stored)
+        if taken:
+            self._tell_of(until)
         if len(self._leases) > self._sweep_at:
             self._sweep_leases()
         return taken
@@ -142,11 +151,14 @@ class Store:
         """The message at the top, after whatever is stale above it was thrown away."""
         while self._ready:
             stored = self._ready[0][2]
-            group = stored.envelope.group
-            if stored.state is READY and (group is None or self._groups.is_head(group, stored)):
+            if self._may_come(stored):
                 return stored
             heappop(self._ready)
         return None
+
+    def _may_come(self, stored: Stored) -> bool:
+        group = stored.envelope.group
+        return stored.state is READY and (group is None or self._groups.is_head(group, stored))
 
     def has_ready(self) -> bool:
         """Whether `take` would find something, if time stood still and nothing is paused."""
@@ -235,9 +247,9 @@ class Store:
             return self._next_ready()
         if state is BURIED:
             return next(iter(self._buried.values()), None)
-        while self._delayed and self._delayed[0][2].state is not DELAYED:
+        while self._delayed and self._delayed[0][3].state is not DELAYED:
             heappop(self._delayed)
-        return self._delayed[0][2] if self._delayed else None
+        return self._delayed[0][3] if self._delayed else None
 
     def buried(self) -> Sequence[Stored]:
         """What is buried, oldest burial first."""
