@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from pulpo_core.testing import ManualClock
 
 
 class TellsTime(Protocol):
@@ -40,3 +43,16 @@ class SteadyClock:
     def now(self) -> datetime:
         """The moment, in UTC."""
         return self._start + timedelta(seconds=self._clock.monotonic())
+
+
+class PatientClock(ManualClock):
+    """A manual clock that lets a server answer before it moves: time stands still while requests are on their way."""
+
+    def __init__(self, idle: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._idle = idle
+
+    async def advance(self, seconds: float) -> None:
+        """Wait until the server is idle, then let *seconds* pass."""
+        await self._idle()
+        await super().advance(seconds)

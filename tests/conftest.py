@@ -1,6 +1,7 @@
 """Servers that tests share. A server that is not there fails the test: nothing is skipped for want of one."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,11 @@ def own_sqs_server() -> "Iterator[SqsServer]":
     """An SQS server that answers as AWS documents, for the whole run: take a fresh queue."""
     from tests.sqs_server import sqs_server_in_thread
 
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)  # client and server are two threads, and each waits for the other all the time
     with sqs_server_in_thread() as server:
         yield server
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture

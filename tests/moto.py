@@ -18,7 +18,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -39,8 +41,17 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _LOOK_AGAIN = 0.005
 _GIVE_UP = 25.0
 
+#: The path of a request that asks whether the server is there.
+_PING = "/ping"
+
 #: Seconds by which time moves whenever moto looks at it, so that it never stands still altogether.
 _TICK = 1e-7
+
+
+class _KeepsAlive(MotoRequestHandler):
+    """Serves many requests over one connection, as AWS does."""
+
+    protocol_version = "HTTP/1.1"
 
 
 class MotoServer:
@@ -58,6 +69,8 @@ class MotoServer:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._ticks = 0
+        self._busy = 0
+        self._count = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -69,7 +82,7 @@ class MotoServer:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         moto.sqs.models.unix_time = self._seconds
         moto.sqs.models.unix_time_millis = lambda: self._seconds() * 1000.0
-        self._server = make_server("127.0.0.1", 0, self._handle, threaded=True, request_handler=MotoRequestHandler)
+        self._server = make_server("127.0.0.1", 0, self._handle, threaded=True, request_handler=_KeepsAlive)
         self._thread = threading.Thread(target=self._server.serve_forever, name="moto", daemon=True)
         self._thread.start()
         return self
@@ -90,11 +103,22 @@ class MotoServer:
 
     # --- requests, one at a time
 
+    def wait_until_idle(self) -> None:
+        """Return when every request that has reached the server is answered, but for long polls."""
+        with urllib.request.urlopen(f"{self.url}{_PING}", timeout=10) as answer:
+            answer.read()
+        while self._busy:
+            time.sleep(0.001)
+
     def _handle(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == _PING:
+            start_response("200 OK", [("Content-Length", "0")])
+            return [b""]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         wait = self._take_wait(environ, body)
         if wait is None:
-            return self._answer(environ, body, start_response)
+            with self._counted():
+                return self._answer(environ, body, start_response)
         return self._poll(environ, wait[0], wait[1], start_response)
 
     @staticmethod
@@ -110,15 +134,26 @@ class MotoServer:
         end, give_up = self._seconds() + wait, time.monotonic() + _GIVE_UP
         while True:
             if _is_gone(environ):
-                start_response("200 OK", [])
+                start_response("200 OK", [("Content-Length", "2")])
                 return [b"{}"]
             head: list[tuple[str, list[tuple[str, str]]]] = []
-            answer = self._answer(environ, body, partial(_keep, head))
+            with self._counted():
+                answer = self._answer(environ, body, partial(_keep, head))
             over = self._seconds() >= end or time.monotonic() > give_up or self._closing
             if over or b'"Messages"' in answer[0] or not head[0][0].startswith("200"):
                 start_response(*head[0])
                 return answer
             time.sleep(_LOOK_AGAIN)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._count:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._count:
+                self._busy -= 1
 
     def _answer(self, environ: Environ, body: bytes, start_response: StartResponse) -> list[bytes]:
         fresh = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

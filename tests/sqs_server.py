@@ -53,7 +53,8 @@ class SqsServer:
     Attributes:
         requests: how many came, by the name of the operation.
         seen: the operations and parameters of all of them, oldest first.
-        waiting: long polls under way.
+        busy: requests under way.
+        waiting: long polls among them.
         stopped: connections are cut as soon as they ask for anything.
         on_request: awaited before each request, with the name of the operation.
         stubborn: a long poll goes on when its client is gone, and takes messages for nobody.
@@ -65,6 +66,7 @@ class SqsServer:
     loop: asyncio.AbstractEventLoop
     requests: Counter[str] = attrs.field(factory=Counter)
     seen: list[tuple[str, Mapping[str, Any]]] = attrs.field(factory=list)
+    busy: int = 0
     waiting: int = 0
     sampling: int = 0
     stopped: bool = False
@@ -122,10 +124,24 @@ class SqsServer:
             transport.abort()
         self._connections.clear()
 
+    async def idle(self) -> None:
+        """Return when every request that has reached the server is answered, but for long polls; in its own loop."""
+        for _ in range(4):  # whatever lies in a socket is read, handled and answered by then, unless it takes longer
+            await asyncio.sleep(0)
+        while self.busy > self.waiting:  # noqa: ASYNC110 - requests end in many ways
+            await asyncio.sleep(0.001)
+
     # --- requests
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
+        self.busy += 1
+        try:
+            return await self._handle(request)
+        finally:
+            self.busy -= 1
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             self._connections.add(request.transport)
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]

@@ -6,17 +6,20 @@ time that the clauses command.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from typing import ClassVar, cast
+from datetime import timedelta
+from typing import ClassVar
 
 import boto3
 import pytest
 
 from pulpo_adapter_sqs import SqsAdapter
 from pulpo_core import Adapter, Queue
-from pulpo_core.testing.contract import AdapterContract
+from pulpo_core.testing.clause import Clause
+from pulpo_core.testing.contract import CLAUSES, AdapterContract
 from pulpo_core.testing.harness import MovableClock
-from tests.clocks import SteadyClock
+from tests.clocks import PatientClock, SteadyClock
 from tests.moto import MotoServer
 from tests.sqs_server import SqsServer
 
@@ -24,6 +27,10 @@ _NUMBERS = itertools.count()
 
 
 _HOPS_NEED_CONSUMERS = {"C059": "what no consumer carries on for a year is older than SQS keeps messages"}
+
+
+#: Groups of clauses that long delays can make a difference to.
+_DELAYED = {"attempts", "burial", "delay", "lease"}
 
 
 class SqsQueues(AdapterContract):
@@ -40,7 +47,7 @@ class SqsQueues(AdapterContract):
         raise NotImplementedError
 
     def adapter(self) -> Adapter:
-        return cast("Adapter", SqsAdapter())
+        return SqsAdapter(linger=timedelta(milliseconds=1))
 
     def url(self) -> str:
         return f"sqs://contract-{next(_NUMBERS)}{self.suffix}?endpoint_url={self.endpoint}{self.parameters}"
@@ -62,7 +69,7 @@ class MotoQueues(SqsQueues):
         self.server = moto_server
 
     def clock(self) -> MovableClock:
-        clock = super().clock()
+        clock = PatientClock(lambda: asyncio.to_thread(self.server.wait_until_idle))
         self.server.clock = SteadyClock(clock)
         return clock
 
@@ -98,9 +105,12 @@ class OwnQueues(SqsQueues):
         self.server = own_sqs_server
 
     def clock(self) -> MovableClock:
-        clock = super().clock()
+        clock = PatientClock(self._idle)
         self.server.clock = SteadyClock(clock)
         return clock
+
+    async def _idle(self) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.server.idle(), self.server.loop))
 
     @property
     def endpoint(self) -> str:
@@ -134,6 +144,10 @@ class TestLongDelays(OwnQueues):
 
     parameters = "&long_delay=hop"
     known_failures = _HOPS_NEED_CONSUMERS
+
+    @pytest.mark.parametrize("clause", [each for each in CLAUSES if each.group in _DELAYED], ids=repr)
+    def test_clause(self, clause: Clause, request: pytest.FixtureRequest) -> None:
+        super().test_clause(clause, request)
 
 
 class TestFifo(OwnQueues):

@@ -50,7 +50,7 @@ from .address import Address, parse_address
 from .admission import Admission
 from .background import Background, background
 from .batching import MAX_BATCH
-from .channel import Channel
+from .channel import LINGER, Channel
 from .client import Endpoint, open_client
 from .codec import max_body_bytes
 from .copies import MAX_DELAY
@@ -266,18 +266,33 @@ def _provider(
     )
     settlements = Settlements(clock=clock, tasks=tasks, graveyard=graveyard, hops=hops, long_delays=settings.hops)
     extensions = Extensions(clock=clock, tasks=tasks, visibility=settings.visibility)
-    return SqsProvider(channels, graveyard, intake, settlements, extensions)
+    return SqsProvider(channels, graveyard, intake, settlements, extensions, tasks)
 
 
+@attrs.frozen(kw_only=True)
 class SqsAdapter:
-    """Connects pulpo to SQS, and to any server that speaks its protocol."""
+    """Connects pulpo to SQS, and to any server that speaks its protocol.
 
-    scheme = "sqs"
-    capabilities = _AT_BEST
+    Attributes:
+        linger: how long a settlement waits for others to share its request. Longer saves requests,
+            shorter leaves a worker that dies fewer messages that were handled and not deleted.
+    """
+
+    linger: timedelta = LINGER
+
+    @property
+    def scheme(self) -> str:
+        """See `pulpo_core.Adapter.scheme`."""
+        return "sqs"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `pulpo_core.Adapter.capabilities`."""
+        return _AT_BEST
 
     def open(self, url: str, *, clock: Clock, jitter: Jitter) -> AbstractAsyncContextManager[SqsQueue]:
         """See `pulpo_core.Adapter.open`."""
-        return _open(read_url(url), clock, jitter)
+        return _open(read_url(url), self.linger, clock, jitter)
 
     async def create(self, url: str, options: Mapping[str, Any]) -> str:
         """Create the queue that *url* names, with a queue to bury in; see `creating` for *options*.
@@ -291,10 +306,10 @@ class SqsAdapter:
 
 
 @asynccontextmanager
-async def _open(settings: SqsSettings, clock: Clock, jitter: Jitter) -> AsyncIterator[SqsQueue]:
+async def _open(settings: SqsSettings, linger: timedelta, clock: Clock, jitter: Jitter) -> AsyncIterator[SqsQueue]:
     async with open_client("sqs", settings.endpoint) as client, background() as tasks:
         sources = [await find(client, address) for address in settings.addresses]
-        channels = [Channel(client, source, tasks) for source in sources]
+        channels = [Channel(client, source, tasks, linger=linger) for source in sources]
         graveyard = Graveyard(client, tasks, settings.dlq)
         hops = Hops(clock, tasks)
         queue = SqsQueue(

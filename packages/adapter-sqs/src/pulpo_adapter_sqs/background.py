@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from pulpo_core import AdapterError
+from pulpo_core import AdapterError, PulpoError
 
 T = TypeVar("T")
 
@@ -43,11 +43,45 @@ class Background:
         task.add_done_callback(self._running.discard)
         return task
 
+    async def run(self, request: Coroutine[Any, Any, T]) -> T:
+        """Run *request* and await what comes of it. It goes on when the caller is cancelled.
+
+        Raises:
+            PulpoError: *request* failed.
+            AdapterError: the queue was closed meanwhile.
+        """
+        if self.closed:
+            request.close()
+        self.check_open()
+        task = self.start(_caught(request))
+        try:
+            answer, error = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled() and self.closed:
+                raise closed_meanwhile() from None
+            raise
+        if error is not None:
+            raise error
+        return cast("T", answer)  # without an error there is an answer
+
     def close(self) -> None:
         """End what is still running, and start nothing more."""
         self.closed = True
         for task in self._running:
             task.cancel()
+
+
+def closed_meanwhile() -> AdapterError:
+    """What those are told who waited for an answer when the queue was closed."""
+    return AdapterError("the queue was closed before AWS answered", in_doubt=True)
+
+
+async def _caught(request: Coroutine[Any, Any, T]) -> tuple[T | None, PulpoError | None]:
+    """The answer or the error as values: one that is raised would end every other task of the group."""
+    try:
+        return await request, None
+    except PulpoError as error:
+        return None, error
 
 
 @asynccontextmanager

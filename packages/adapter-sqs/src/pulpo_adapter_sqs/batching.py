@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from pulpo_core import AdapterError, ConfigurationError, Unavailable
 
-from .background import Background
+from .background import Background, closed_meanwhile
 from .client import Client
 from .errors import from_code
 
@@ -143,14 +144,12 @@ class Coalescer(Generic[E]):
             self._timer.cancel()
             self._timer = None
         for part in chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes):
-            self.tasks.start(self._deliver(part))
+            task = self.tasks.start(self._deliver(part))
+            task.add_done_callback(partial(_tell_if_closed, part))
 
     async def _deliver(self, part: Sequence[_Waiting[E]]) -> None:
         try:
             answers = await self._sent([each.entry for each in part])
-        except asyncio.CancelledError:
-            _answer_all(part, AdapterError("the queue was closed before AWS answered", in_doubt=True))
-            raise
         except (AdapterError, ConfigurationError) as error:
             _answer_all(part, error)
             return
@@ -162,6 +161,11 @@ class Coalescer(Generic[E]):
             return await self.send(entries)
         async with self._turn:
             return await self.send(entries)
+
+
+def _tell_if_closed(part: Sequence[_Waiting[E]], task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        _answer_all(part, closed_meanwhile())
 
 
 def _answer_all(part: Sequence[_Waiting[E]], error: AdapterError | ConfigurationError) -> None:

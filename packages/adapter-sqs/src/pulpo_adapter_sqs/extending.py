@@ -36,17 +36,23 @@ class Extensions:
         self.tasks.check_open()
         answers = {delivery.receipt: self._present(delivery) for delivery in batch}
         live = [receipt for receipt, answer in answers.items() if isinstance(answer, float)]
+        if live:
+            answers |= await self.tasks.run(self._extend_all(live))
+        return [answers[delivery.receipt] for delivery in batch]
+
+    async def _extend_all(self, live: Sequence[Receipt]) -> dict[Receipt, float | AdapterError]:
         requests = [
             self.tasks.start(self._extend(channel, part))
             for channel in dict.fromkeys(receipt.channel for receipt in live)
             for part in chunks(receipt for receipt in live if receipt.channel is channel)
         ]
+        answers: dict[Receipt, float | AdapterError] = {}
         for request in requests:
-            answered = await asyncio.shield(request)
+            answered = await request
             if isinstance(answered, ConfigurationError):
                 raise answered
             answers |= answered
-        return [answers[delivery.receipt] for delivery in batch]
+        return answers
 
     def _present(self, delivery: Delivery) -> float | AdapterError:
         """The deadline as it stands."""

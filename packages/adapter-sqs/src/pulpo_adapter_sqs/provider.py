@@ -10,6 +10,7 @@ import attrs
 
 from pulpo_core import AdapterError, Delivery, Settling
 
+from .background import Background
 from .channel import Channel
 from .extending import Extensions
 from .graveyard import Graveyard
@@ -26,6 +27,7 @@ class SqsProvider:
     _intake: Intake
     _settlements: Settlements
     _extensions: Extensions
+    _tasks: Background
     _check: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _checked: bool = attrs.field(default=False, init=False)
 
@@ -39,7 +41,7 @@ class SqsProvider:
         if not self._checked:
             async with self._check:
                 if not self._checked:
-                    await self._graveyard.check(self._channels)
+                    await self._tasks.run(self._graveyard.check(self._channels))
                     self._checked = True
         return await self._intake.receive(limit, wait)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -29,7 +30,7 @@ from pulpo_core import (
     round_up,
 )
 
-from .background import Background
+from .background import Background, closed_meanwhile
 from .channel import Channel
 from .copies import Burial, burial_entry
 from .graveyard import Graveyard
@@ -94,10 +95,16 @@ class Settlements:
         groups: Groups = {}
         answered = [self._begin(each, groups) for each in batch]
         running = [self.tasks.start(self._carry_out(*group, works)) for group, works in groups.items()]
-        failures = [failure for task in running if (failure := await asyncio.shield(task))]
-        if failures:
-            raise failures[0]
-        return [await each for each in answered]
+        for task, works in zip(running, groups.values(), strict=True):
+            task.add_done_callback(partial(_tell_if_closed, works))
+        if running:
+            await asyncio.wait(running)
+        if joined := [each for each in answered if not each.done()]:
+            await asyncio.wait(joined)
+        for task in running:
+            if not task.cancelled() and (failure := task.result()) is not None:
+                raise failure
+        return [each.result() for each in answered]
 
     def _begin(self, settling: Settling, groups: Groups) -> Answered:
         receipt = settling.delivery.receipt
@@ -150,9 +157,6 @@ class Settlements:
     async def _carry_out(self, settle: Settle, channel: Channel, works: Sequence[Work]) -> ConfigurationError | None:
         try:
             answers = await settle(channel, works)
-        except asyncio.CancelledError:
-            _end_all(works, AdapterError("the queue was closed before AWS answered", in_doubt=True))
-            raise
         except AdapterError as error:
             _end_all(works, error)
             return None
@@ -212,6 +216,11 @@ def _seconds(settlement: Settlement) -> int:
 
 def _errors(answers: Sequence[object]) -> list[AdapterError | None]:
     return [answer if isinstance(answer, AdapterError) else None for answer in answers]
+
+
+def _tell_if_closed(works: Sequence[Work], task: asyncio.Task[ConfigurationError | None]) -> None:
+    if task.cancelled():
+        _end_all(works, closed_meanwhile())
 
 
 def _end_all(works: Sequence[Work], error: AdapterError) -> None:
