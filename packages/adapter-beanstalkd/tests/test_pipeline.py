@@ -30,6 +30,13 @@ def test_commands_are_said_in_greenstalks_own_words() -> None:
     assert said == b"put 5 2 60 4\r\nbody\r\ndelete 7\r\n"
 
 
+def test_the_same_command_again_is_said_again() -> None:
+    said, exchange = Pipeline().say([RESERVE, RESERVE, DELETE, RESERVE])
+
+    assert said == b"reserve-with-timeout 0\r\n" * 2 + b"delete 7\r\n" + b"reserve-with-timeout 0\r\n"
+    assert exchange.missing == 4
+
+
 def test_answers_are_greenstalks_own() -> None:
     pipeline = Pipeline()
     pipeline.say([RESERVE, methodcaller("stats_job", 7), DELETE])

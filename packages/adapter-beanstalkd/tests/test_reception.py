@@ -321,3 +321,22 @@ def _commands(server: BeanstalkdServer) -> int:
     with greenstalk.Client(server.address) as client:
         stats = client.stats()
     return sum(value for name, value in stats.items() if name.startswith("cmd-") and isinstance(value, int))
+
+
+async def test_waits_that_end_while_jobs_come_in_lose_none(open_queue: Opener) -> None:
+    """A job that is handed out at the very end of a wait goes back by itself."""
+    handled: list[bytes] = []
+    async with open_queue() as queue, open_queue() as producer, asyncio.TaskGroup() as group:
+
+        async def produce() -> None:
+            for n in range(300):
+                await producer.publish([Envelope(body=b"%d" % n)])
+                await asyncio.sleep(0.002)
+
+        producing = group.create_task(produce())
+        while not producing.done() or len(set(handled)) < 300:
+            for each in await queue.receive(10, timedelta(milliseconds=3)):
+                handled.append(each.envelope.body)
+                await acknowledge(queue, [each])
+
+    assert sorted(handled, key=int) == [b"%d" % n for n in range(300)]

@@ -18,6 +18,7 @@ Nothing here does I/O, waits, or knows the time: `connection` does.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -135,14 +136,16 @@ class Pipeline:
     def say(self, commands: Sequence[Command]) -> tuple[bytes, Exchange]:
         """The bytes that say *commands*, to be sent before those of any later call; and what will hold the answers."""
         paper, exchange = self._paper, Exchange(len(commands))
-        paper.expected = None
-        said = []
+        paper.expected, paper.noted = None, b""
+        said: list[tuple[bytes, Command, Exchange]] = []
+        last: Command | None = None
         for command in commands:
-            try:
-                command(self._client)
-            except _Noted:
-                said.append((paper.noted, command, exchange))
-        if len(said) != len(commands):
+            if command is not last:  # the same again, as in a batch of reserves, is the same bytes again
+                last = command
+                with contextlib.suppress(_Noted):
+                    command(self._client)
+            said.append((paper.noted, command, exchange))
+        if commands and not paper.noted:
             raise AssertionError("a command said nothing")
         self._said.extend(said)
         return b"".join([noted for noted, _, _ in said]), exchange
