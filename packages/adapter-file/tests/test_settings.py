@@ -49,6 +49,8 @@ def test_everything_can_be_said() -> None:
         pytest.param("file:///a.db?durability=best", "full, publish, normal", id="levels are listed"),
         pytest.param("file:///a.db?archive=0", "archive", id="an archive of nothing is off"),
         pytest.param("file:///a.db?archive=yes", "archive", id="an archive has an end"),
+        pytest.param("file:///a.db?max_body=0", "max_body", id="a body may be of some length"),
+        pytest.param("file:///a.db?max_body=1000000000", "max_body", id="but not of any"),
         pytest.param("file:///a.db?timeout=1ms", "timeout", id="a call takes time"),
     ],
 )

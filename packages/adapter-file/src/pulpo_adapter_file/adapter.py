@@ -37,7 +37,12 @@ class FileAdapter:
         from .queue import open_queue  # noqa: PLC0415 - sqlite3 is imported by who opens a queue, not who lists adapters
 
         settings = Settings.of(url)
-        capabilities = attrs.evolve(_CAPABILITIES, lease=settings.lease, durability=settings.durability.promise)
+        capabilities = attrs.evolve(
+            _CAPABILITIES,
+            lease=settings.lease,
+            max_body_bytes=settings.max_body,
+            durability=settings.durability.promise,
+        )
         return open_queue(settings, clock, capabilities)
 
     async def create(self, url: str, options: Mapping[str, Any]) -> str:

@@ -34,17 +34,17 @@ class NewRow:
     is_large: bool  # the body lies in a table of its own
 
 
-def encode(envelope: Envelope, *, queue: str) -> NewRow | AdapterError:
+def encode(envelope: Envelope, *, max_body: int = MAX_BODY_BYTES) -> NewRow | AdapterError:
     """The row of *envelope*, or why it cannot be stored."""
-    if len(envelope.body) > MAX_BODY_BYTES:
-        return MessageTooLarge(f"a body of {len(envelope.body)} bytes; a file queue takes at most {MAX_BODY_BYTES}")
+    if len(envelope.body) > max_body:
+        return MessageTooLarge(f"a body of {len(envelope.body)} bytes; this queue takes at most {max_body}")
     if envelope.group is not None:
         return Unsupported(f"a file queue has no groups, and the message asks for group {envelope.group!r:.80}")
     if not envelope.uid.isascii() and not _is_text(envelope.uid):
         return AdapterError(f"the uid {envelope.uid!r:.80} holds what is not text")
     extra = _extra(envelope)
     if extra is not None and len(extra) + len(envelope.uid) > _LONGEST_TEXT:
-        return MessageTooLarge(f"{len(extra)} characters of attributes for {queue}; at most {_LONGEST_TEXT} are taken")
+        return MessageTooLarge(f"{len(extra)} characters of attributes; a file queue takes at most {_LONGEST_TEXT}")
     return NewRow(
         envelope.priority,
         optional_micros(envelope.not_before),

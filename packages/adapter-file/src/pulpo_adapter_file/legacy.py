@@ -138,7 +138,7 @@ def _understood(found: Found, content: bytes, *, now: datetime, moved: datetime)
         raise ValueError("the file is empty")
     message = PulpoJson().translate(Envelope(body=content))
     envelope = _envelope(message, found, now=now, moved=moved)
-    row = encode(attrs.evolve(envelope, group=None), queue="")
+    row = encode(attrs.evolve(envelope, group=None))
     if isinstance(row, AdapterError):
         raise row
     locked = found.place is Place.LOCK

@@ -90,7 +90,7 @@ class FileProvider:
             return SettleItem(receipt, settling.settlement)
         follow_ups: list[NewRow] = []
         for envelope in settling.follow_ups:
-            row = encode(envelope, queue=self._desk.settings.queue)
+            row = encode(envelope, max_body=self._desk.settings.max_body)
             if isinstance(row, AdapterError):
                 return row
             follow_ups.append(row)

@@ -21,7 +21,7 @@ class FilePublisher:
 
     async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
         """Store each that can be stored, all in one transaction."""
-        encoded = [encode(envelope, queue=self._desk.settings.queue) for envelope in batch]
+        encoded = [encode(envelope, max_body=self._desk.settings.max_body) for envelope in batch]
         rows = [row for row in encoded if isinstance(row, NewRow)]
         ids = iter(await self._calls.ask(Publish(self._desk, rows)) if rows else ())
         return [str(next(ids)) if isinstance(row, NewRow) else row for row in encoded]

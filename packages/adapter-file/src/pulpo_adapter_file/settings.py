@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import InvalidURL, QueueURL, duration, one_of, parse_url, read_parameters
+from pulpo_core import InvalidURL, QueueURL, duration, one_of, parse_url, read_parameters, whole_number
 
 SCHEME: Final = "file"
 EXAMPLE: Final = "file:///var/spool/shop.db?queue=mail"
@@ -90,6 +90,7 @@ class Settings:
         lease: how long a delivery is ours unless extended.
         durability: see `Durability`.
         archive: which finished messages are kept; `None` for none.
+        max_body: longest body that is published, in bytes; never more than `MAX_BODY_BYTES`.
         timeout: how long a call waits for other processes, or for the disk, before it is `Unavailable`.
     """
 
@@ -99,6 +100,7 @@ class Settings:
     lease: timedelta = timedelta(seconds=30)
     durability: Durability = Durability.PUBLISH
     archive: Archive | None = None
+    max_body: int = MAX_BODY_BYTES
     timeout: timedelta = timedelta(seconds=10)
 
     @classmethod
@@ -152,5 +154,6 @@ _PARAMETERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "lease": _at_least(_SHORTEST_LEASE),
     "durability": _durability,
     "archive": Archive.read,
+    "max_body": whole_number(1, MAX_BODY_BYTES),
     "timeout": _at_least(_SHORTEST_TIMEOUT),
 }
