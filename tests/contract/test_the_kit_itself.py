@@ -10,7 +10,7 @@ import pytest
 
 from pulpo_core import Envelope, State
 from pulpo_core.adapters.memory import MemoryAdapter
-from pulpo_core.testing import CLAUSES, Harness, SeededJitter, Skipped, run_clause
+from pulpo_core.testing import CLAUSES, Finding, Harness, SeededJitter, Skipped, run_clause, try_clauses
 from tests.contract.faults import CAUGHT, Faulty, FaultyAdapter
 from tests.contract.faults.settling import RedeliversAfterAck
 
@@ -201,6 +201,51 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> str:
 )
 def test_exceptions_are_told_by_id(verdicts, verdict, test):
     assert any(line.startswith(verdict) and test in line for line in verdicts.splitlines()), verdicts[-3000:]
+
+
+def test_the_contract_can_be_tried_without_pytest():
+    broken = Broken(RedeliversAfterAck)
+    chosen = [BY_ID[name] for name in ("C001", "C030", "C173")]
+
+    verdicts = list(try_clauses(broken, chosen))
+
+    assert [verdict.finding for verdict in verdicts] == [Finding.KEPT, Finding.BROKEN, Finding.SKIPPED]
+    assert [verdict.clause for verdict in verdicts] == chosen
+    assert verdicts[1].text.startswith("it was acknowledged, but")
+    assert verdicts[2].text == "the queue declares groups"
+
+
+_PLAIN = """
+from uuid import uuid4
+from pulpo_core.adapters.memory import MemoryAdapter
+from pulpo_core.testing import AdapterContract
+
+
+class TestPlain(AdapterContract):
+    def url(self):
+        return f"memory://{uuid4()}"
+
+    def adapter(self):
+        return MemoryAdapter()
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["-p", "no:asyncio"], id="without the asyncio plug-in"),
+        pytest.param(["-o", "asyncio_mode=strict"], id="in its strict mode"),
+        pytest.param(["-o", "asyncio_mode=auto"], id="in its automatic mode"),
+    ],
+)
+def test_the_contract_needs_no_plug_in(tmp_path, options):
+    (tmp_path / "test_plain.py").write_text(_PLAIN)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "C001 or C003 or C030 or C060 or exceptions", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "5 passed" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_virtual_time_needs_no_pytest():

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .harness import Harness
     from .machine import queue_machine
     from .real_clock import RealClock
-    from .trial import Skipped, fresh_bench, run_clause
+    from .trial import Finding, Skipped, Verdict, fresh_bench, run_clause, try_clauses
 
 if find_spec("pytest"):
     import pytest
@@ -63,14 +63,17 @@ _LATE = {
     "Bench": "bench",
     "CLAUSES": "clauses",
     "Clause": "clause",
+    "Finding": "trial",
     "Harness": "harness",
     "Need": "clause",
     "RealClock": "real_clock",
     "Skipped": "trial",
+    "Verdict": "trial",
     "clause": "clause",
     "fresh_bench": "trial",
     "queue_machine": "machine",
     "run_clause": "trial",
+    "try_clauses": "trial",
 }
 
 
@@ -86,6 +89,7 @@ __all__ = [
     "AdapterContract",
     "Bench",
     "Clause",
+    "Finding",
     "Harness",
     "LoopClock",
     "ManualClock",
@@ -94,11 +98,13 @@ __all__ = [
     "SeededJitter",
     "Skipped",
     "Stuck",
+    "Verdict",
     "VirtualLoop",
     "clause",
     "fresh_bench",
     "queue_machine",
     "run_clause",
     "run_virtual",
+    "try_clauses",
     "virtual_time",
 ]

@@ -1,9 +1,13 @@
-"""Trying one clause on one fresh queue."""
+"""Trying clauses, each on a fresh queue."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from enum import StrEnum
+
+import attrs
 
 from .background import background
 from .bench import Bench
@@ -41,3 +45,50 @@ async def run_clause(clause: Clause, harness: Harness) -> None:
         if unmet := clause.unmet(bench.caps):
             raise Skipped(unmet)
         await clause.check(bench)
+
+
+class Finding(StrEnum):
+    """What came of trying a clause."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    SKIPPED = "skipped"
+
+
+@attrs.frozen(slots=True)
+class Verdict:
+    """One clause, and what came of trying it.
+
+    Attributes:
+        text: why it was skipped, or how the promise is broken; empty when it is kept.
+    """
+
+    clause: Clause
+    finding: Finding
+    text: str = ""
+
+
+def try_clauses(harness: Harness, clauses: Iterable[Clause]) -> Iterator[Verdict]:
+    """Try *clauses* one after another, without pytest; a verdict on each as soon as it is known.
+
+    Only what concerns the harness itself is raised: `KeyboardInterrupt` and its like.
+    """
+    for clause in clauses:
+        yield _verdict(harness, clause)
+
+
+def _verdict(harness: Harness, clause: Clause) -> Verdict:
+    try:
+        harness.run(run_clause(clause, harness))
+    except Skipped as skipped:
+        return Verdict(clause, Finding.SKIPPED, str(skipped))
+    except Exception as error:  # noqa: BLE001 - whatever a clause raises, it says that the promise is broken
+        return Verdict(clause, Finding.BROKEN, _told(error))
+    return Verdict(clause, Finding.KEPT)
+
+
+def _told(error: Exception) -> str:
+    """What *error* says; an assertion without words is told by its line."""
+    if not isinstance(error, AssertionError):
+        return f"{type(error).__name__}: {error}"
+    return str(error) or str(traceback.extract_tb(error.__traceback__)[-1].line)
