@@ -44,8 +44,8 @@ _GIVE_UP = 25.0
 #: The path of a request that asks whether the server is there.
 _PING = "/ping"
 
-#: Seconds by which time moves whenever moto looks at it, so that it never stands still altogether.
-_TICK = 1e-7
+#: Seconds by which time moves whenever moto looks at it, so that it never stands still; a float tells no less apart.
+_TICK = 1e-6
 
 
 class _KeepsAlive(MotoRequestHandler):
