@@ -1,5 +1,6 @@
 """The contract is worth something: adapters with one fault each are caught by the clause that names it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -171,21 +172,21 @@ class TestMaySkip(Virtual):
 """
 
 
+def run_pytest(folder: Path, module: str, *options: str) -> str:
+    """What pytest prints about *module*, in a folder that knows nothing of this project's configuration."""
+    (folder / "test_it.py").write_text(module)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-rA", *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What pytest says about three contracts, each with exceptions of its own."""
-    module = tmp_path_factory.mktemp("contracts") / "test_contracts.py"
-    module.write_text(_MODULE)
     chosen = "C110 or C111 or C042 or C161 or C162 or exceptions"
-    command = [sys.executable, "-m", "pytest", str(module), "-rA", "-k", chosen, "-p", "no:cacheprovider", "-n", "0"]
-    root = Path(__file__).parents[2]
-    return subprocess.run(
-        [*command, "--rootdir", str(root), "-c", str(root / "pyproject.toml")],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
+    return run_pytest(tmp_path_factory.mktemp("contracts"), _MODULE, "-k", chosen)
 
 
 @pytest.mark.parametrize(
@@ -239,13 +240,9 @@ class TestPlain(AdapterContract):
     ],
 )
 def test_the_contract_needs_no_plug_in(tmp_path, options):
-    (tmp_path / "test_plain.py").write_text(_PLAIN)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    printed = run_pytest(tmp_path, _PLAIN, "-k", "C001 or C003 or C030 or C060 or exceptions", *options)
 
-    command = [sys.executable, "-m", "pytest", "-q", "-k", "C001 or C003 or C030 or C060 or exceptions", *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    assert "5 passed" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "5 passed" in printed, printed[-3000:]
 
 
 def test_virtual_time_needs_no_pytest():
