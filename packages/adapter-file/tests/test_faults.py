@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -313,6 +314,53 @@ async def test_a_file_that_may_not_grow_is_a_full_disk(path: Path, size: int) ->
         assert await actor.end() == 0
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.fail(f"this test mounts a small file system, and may not: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.soak
+async def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path) -> None:
+    """Publishing, receiving and acknowledging on it: refused or done, and all of it when there is room again."""
+    ballast, url = small_disk / "ballast", f"file://{small_disk}/shop.db"
+    async with FileAdapter().open(url, clock=SystemClock(), jitter=SystemJitter()) as queue:
+        published, acked, refused = 0, 0, 0
+        for _ in range(20):
+            write(ballast, 10_000_000)
+            while isinstance(answer := await outcome(queue.publish([Envelope(body=os.urandom(9000))] * 5)), list):
+                published += 5
+            assert isinstance(answer, Unavailable)
+            assert "no room" in str(answer)
+            for room in (False, True):
+                if room:
+                    remove(ballast)
+                while isinstance(deliveries := await outcome(queue.receive(20, NO_TIME)), list) and deliveries:
+                    answers = await outcome(queue.settle([Settling(delivery, Ack()) for delivery in deliveries]))
+                    assert isinstance(answers, Unavailable) or answers == [None] * len(deliveries)
+                    acked += len(deliveries) if isinstance(answers, list) else 0
+                    refused += 0 if isinstance(answers, list) else len(deliveries)
+        stats = await queue.stats()
+
+    assert acked > 100
+    assert stats.ready == 0
+    assert stats.reserved == refused, "what could not be acknowledged is still there"
+    assert acked + refused == published
+
+
+def write(path: Path, size: int) -> None:
+    with contextlib.suppress(OSError):
+        path.write_bytes(bytes(size))
+
+
 # --- others that do not let go ---
 
 
@@ -333,6 +381,19 @@ async def test_a_stopped_process_that_holds_the_lock_is_waited_for_in_vain_only_
 
         uids = [delivery.envelope.uid for delivery in await queue.receive(10, NO_TIME)]
         assert uids == ["before", "after"], "what was refused without doubt was not stored"
+
+
+async def test_closing_does_not_wait_for_ever(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    adapter, url = FileAdapter(), f"file://{path}?timeout=200ms"
+    async with stage() as start:
+        async with adapter.open(url, clock=SystemClock(), jitter=SystemJitter()) as queue:
+            await queue.publish([Envelope(body=b"{}")])
+            frozen = await start("freeze", url)
+            await frozen.until("holding")
+
+        assert "still being closed" in caplog.text
+        frozen.process.send_signal(signal.SIGCONT)
+        await frozen.end()
 
 
 async def test_a_lock_dies_with_its_holder(path: Path) -> None:

@@ -42,6 +42,8 @@ class Calls:
         loop = asyncio.get_running_loop()
         submission = Submission(operation, loop.create_future(), self._give_back)
         self.writer.submit(submission)
+        while self._going_on and self._going_on[0].future.done():
+            self._going_on.popleft()  # it holds on to what was published
         self._going_on.append(submission)
         if self._timer is None:
             self._set_timer(loop)

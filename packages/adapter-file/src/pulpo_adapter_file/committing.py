@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from pulpo_core import PulpoError
+from pulpo_core import PulpoError, Unavailable
 
-from .errors import is_damage, is_temporary, translate
+from .errors import is_damage, translate
 from .housekeeping import follow_the_clock
 from .operations import Change, Extend, Look, Publish, Receive, Settle, must_be_flushed
 from .publishing import publish_all
@@ -83,10 +82,20 @@ class Committer:
             return self._do_together(batch)
         except Exception as error:  # noqa: BLE001 - told to those who asked
             failure = self.failed(error)
-            if len(batch) == 1 or self.store.damage is not None:
-                return [(submission, translate(failure, self.store.path)) for submission in batch]
-            self._make_room(error)
-        return [answer for submission in batch for answer in self.do([submission])]
+        if self.store.damage is not None:
+            return [(submission, translate(failure, self.store.path)) for submission in batch]
+        if len(batch) > 1:
+            return [answer for submission in batch for answer in self.do([submission])]
+        return self._do_with_more_room(batch, failure)
+
+    def _do_with_more_room(self, batch: Sequence[Submission], failure: PulpoError) -> list[Answer]:
+        """A full disk: what the log takes up can be used again once it is in the file."""
+        if isinstance(failure, Unavailable) and not failure.in_doubt and self.checkpoint():
+            try:
+                return self._do_together(batch)
+            except Exception as error:  # noqa: BLE001 - told to those who asked
+                failure = self.failed(error)
+        return [(submission, failure) for submission in batch]
 
     def _do_together(self, batch: Sequence[Submission]) -> list[Answer]:
         desks = {submission.operation.desk for submission in batch}
@@ -126,13 +135,15 @@ class Committer:
         self.stirred |= transaction.stirred
         return result
 
-    def checkpoint(self) -> None:
-        """Bring the log into the file, if that can be done now; later will do as well."""
+    def checkpoint(self) -> bool:
+        """Bring the log into the file; whether that could be done now. Later will do as well."""
         self.weight = 0
         try:
             self.store.checkpoint()
         except sqlite3.Error as error:
             self.failed(error)
+            return False
+        return True
 
     def failed(self, error: Exception) -> PulpoError:
         """What *error* means; if that the file is damaged, nobody will touch it again."""
@@ -142,9 +153,3 @@ class Committer:
         elif not isinstance(error, (PulpoError, sqlite3.Error, OSError)):
             _log.error("queue file %s: unexpected error", self.store.path, exc_info=error)
         return meaning
-
-    def _make_room(self, error: Exception) -> None:
-        """A full disk: bring the log into the file, so that its room is used again."""
-        if is_temporary(error, self.store.path):
-            with contextlib.suppress(sqlite3.Error):
-                self.store.checkpoint()

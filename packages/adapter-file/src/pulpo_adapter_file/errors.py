@@ -122,12 +122,6 @@ def _again(error: PulpoError) -> PulpoError:
     return made
 
 
-def is_temporary(error: Exception, path: Path) -> bool:
-    """Whether the same request may work later."""
-    meaning = translate(error, path)
-    return isinstance(meaning, AdapterError) and meaning.temporary
-
-
 def lease_lost(name: object) -> LeaseLost:
     """The refusal of a receipt that holds nothing any more."""
     return LeaseLost(f"message {name} is no longer held by this delivery: its lease ended or it was settled otherwise")

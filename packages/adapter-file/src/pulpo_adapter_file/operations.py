@@ -17,8 +17,8 @@ frozen one takes twice as long to make.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -28,6 +28,17 @@ from .codec import NewRow
 from .desk import Desk
 from .settings import Durability
 from .transaction import Reading, Transaction
+
+T = TypeVar("T")
+
+#: So many messages share one transaction at most when one call brings more: others take their turn between two.
+MOST_AT_ONCE: Final = 2000
+
+
+def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """*items* in portions that one operation takes."""
+    for start in range(0, len(items), MOST_AT_ONCE):
+        yield items[start : start + MOST_AT_ONCE]
 
 
 @attrs.define(slots=True, eq=False)

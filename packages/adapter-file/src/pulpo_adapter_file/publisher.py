@@ -8,7 +8,7 @@ from pulpo_core import AdapterError, Capabilities, Envelope
 
 from .calls import Calls
 from .codec import NewRow, encode
-from .operations import Publish
+from .operations import Publish, portions
 
 
 class FilePublisher:
@@ -23,5 +23,5 @@ class FilePublisher:
         """Store each that can be stored, all in one transaction."""
         encoded = [encode(envelope, max_body=self._desk.settings.max_body) for envelope in batch]
         rows = [row for row in encoded if isinstance(row, NewRow)]
-        ids = iter(await self._calls.ask(Publish(self._desk, rows)) if rows else ())
+        ids = iter([name for portion in portions(rows) for name in await self._calls.ask(Publish(self._desk, portion))])
         return [str(next(ids)) if isinstance(row, NewRow) else row for row in encoded]
