@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from pulpo_core import (
@@ -27,7 +28,7 @@ from pulpo_core import (
 from pulpo_core.events import Alarm, Settled
 from pulpo_core.testing import virtual_time
 
-from .fakes import BURST, Recorder, Worker, buried, counts, fresh_url, pass_time, payload, publish, run, running
+from .fakes import BURST, Recorder, Worker, buried, counts, fresh_url, opened, pass_time, payload, publish, run, running
 
 ONCE = Policy(max_attempts=1)
 
@@ -40,6 +41,16 @@ async def settled(handler: Any, **options: Any) -> dict[str, int]:
     return worker.columns
 
 
+@attrs.frozen
+class Result:
+    """A result as pulpo-messaging has them."""
+
+    isSuccess: bool = False  # noqa: N815 - its names
+    isFatal: bool = False  # noqa: N815
+    isTransient: bool = False  # noqa: N815
+    error: str | None = None
+
+
 RETURNED = {
     "nothing is success, since a forgotten return must not loop for ever": (None, "acked"),
     "true": (True, "acked"),
@@ -50,6 +61,11 @@ RETURNED = {
     "Ack": (Ack(), "acked"),
     "Retry": (Retry(5), "retried"),
     "Bury": (Bury("unwanted"), "buried"),
+    "success in pulpo-messaging's words": (Result(isSuccess=True), "acked"),
+    "a transient failure in pulpo-messaging's words": (Result(isTransient=True), "retried"),
+    "a fatal failure in pulpo-messaging's words": (Result(isFatal=True), "buried"),
+    "nothing clear in pulpo-messaging's words": (Result(), "retried"),
+    "a class where an instance was meant": (Ack, "retried"),
 }
 
 
@@ -207,8 +223,6 @@ async def test_a_retry_that_could_only_expire_is_buried_by_the_broker_s_word_too
 async def test_a_crash_loop_is_buried_without_running_the_handler():
     url, handler = fresh_url("?lease=1s"), Recorder(seconds=0)
     await publish(url, "job")
-    from .fakes import opened
-
     async with opened(url) as queue:
         await queue.receive(1, timedelta())
         await pass_time(2)

@@ -376,3 +376,22 @@ async def test_a_queue_is_closed_in_the_task_that_opened_it_and_its_error_is_tha
 
     opened_by, closed_by = (task for name, task in tasks if name == other)
     assert opened_by is closed_by
+
+
+@virtual_time
+async def test_follow_ups_on_their_way_at_the_end_of_the_grace_are_published_and_their_cause_is_acknowledged():
+    """Cutting them off would leave it in doubt whether they are there."""
+    url = fresh_url()
+
+    async def slow(method, batch):
+        await asyncio.sleep(8)
+        return await method(batch)
+
+    await publish(url, "job")
+    route = Route(url, returning(Message(request_type="next")), adapter=FaultyAdapter(APART, publish=slow))
+    async with running(route, grace=2) as worker:
+        await pass_time(1)
+        worker.stop()
+
+    assert worker.columns == {"received": 1, "acked": 1}
+    assert await counts(url) == {"ready": 1}
