@@ -167,6 +167,9 @@ def _apply(disk: dict[str, bytearray], event: Write | Truncate, torn: Callable[[
         del content[event.size :]
         return
     content.extend(b"\0" * (event.offset + len(event.data) - len(content)))
+    if torn is _never:
+        content[event.offset : event.offset + len(event.data)] = event.data
+        return
     for start in range(0, len(event.data), SECTOR):
         if not torn():
             part = event.data[start : start + SECTOR]
