@@ -340,3 +340,28 @@ async def test_waits_that_end_while_jobs_come_in_lose_none(open_queue: Opener) -
                 await acknowledge(queue, [each])
 
     assert sorted(handled, key=int) == [b"%d" % n for n in range(300)]
+
+
+async def test_a_connection_that_owes_an_answer_is_not_closed(open_queue: Opener) -> None:
+    """Its last job is acknowledged, so nothing is in hand; but whether that went well is still on its way."""
+    async with open_queue() as queue:
+        for _ in range(20):
+            await queue.publish([Envelope(body=b"x")] * 6)
+            deliveries = [(await queue.receive(1, WAIT))[0] for _ in range(6)]
+            async with asyncio.TaskGroup() as group:
+                settling = [group.create_task(queue.settle([Settling(each, Ack())])) for each in deliveries]
+                group.create_task(queue.receive(1, timedelta(milliseconds=20)))
+
+            assert [each.result() for each in settling] == [[None]] * 6
+
+
+async def test_a_cancelled_wait_leaves_the_settlement_before_it_alone(open_queue: Opener) -> None:
+    async with open_queue() as queue:
+        await queue.publish([Envelope(body=b"x")])
+        (delivery,) = await take(queue)
+        settling = asyncio.ensure_future(queue.settle([Settling(delivery, Ack())]))
+        waiting = asyncio.ensure_future(queue.receive(1, WAIT))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+        assert await settling == [None]

@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, address: Address, *, timeout: float, fatal: tuple[type[Exception], ...] = ()) -> None:
         self.address = address
         self.ended = ""
+        self._leaving = False
         self._timeout = timeout
         self._fatal: tuple[type[Exception], ...] = (*_MISUNDERSTANDINGS, *fatal)
         self._loop = asyncio.get_running_loop()
@@ -99,7 +100,12 @@ class Connection(asyncio.Protocol):
     @property
     def alive(self) -> bool:
         """Whether it can be asked anything."""
-        return not self.ended
+        return not self.ended and not self._leaving
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every answer is in."""
+        return not self._asked
 
     def ask(
         self,
@@ -115,8 +121,9 @@ class Connection(asyncio.Protocol):
         the answers before anybody who waits for them, hears them all the same.
         """
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        if self.ended or not commands:
-            _Asked(Exchange(0), future, then, 0, 0).answer([Lost(self.ended, sent=False) for _ in commands])
+        if not self.alive or not commands:
+            lost = Lost(self.ended or "the connection is being closed", sent=False)
+            _Asked(Exchange(0), future, then, 0, 0).answer([lost for _ in commands])
             return future
         said, exchange = self._pipeline.say(commands)
         if not self._outgoing:
@@ -128,10 +135,11 @@ class Connection(asyncio.Protocol):
         return future
 
     def half_close(self) -> None:
-        """Say that nothing more will be said: beanstalkd answers a waiting reserve at once, then closes."""
-        if self._transport is None or self.ended:
+        """Say that nothing more will be said: beanstalkd answers what was, a waiting reserve too, then closes."""
+        if self._transport is None or not self.alive:
             return
         self._flush()
+        self._leaving = True
         self._transport.write_eof()
         self._timeout = min(self._timeout, CLOSE_LIMIT)
         for asked in self._asked:

@@ -160,11 +160,14 @@ class Lanes:
 
     def __iter__(self) -> Iterator[Lane]:
         self._sweep()
-        return iter(list(self._lanes))
+        return iter([lane for lane in self._lanes if lane.alive])
 
     def __len__(self) -> int:
-        self._sweep()
-        return len(self._lanes)
+        return sum(lane.alive for lane in self._lanes)
+
+    def connections(self) -> list[Connection]:
+        """All of them, those that are taking their leave included."""
+        return [lane.connection for lane in self._lanes]
 
     def add(self, connection: Connection) -> Lane:
         """A lane over *connection*."""
@@ -177,12 +180,16 @@ class Lanes:
         self._sweep()
         return list(self._everything.values())
 
+    def clean(self) -> list[Lane]:
+        """Those on which a reserve may wait."""
+        return [lane for lane in self if lane.clean]
+
     def surplus(self, keep: int) -> list[Lane]:
-        """The lanes with nothing in hand, but for the first *keep*."""
-        return [lane for lane in self if lane.clean][keep:]
+        """Those that nobody needs, not even for an answer, but for the first *keep*."""
+        return [lane for lane in self.clean() if lane.connection.quiet][keep:]
 
     def _sweep(self) -> None:
-        dead = [lane for lane in self._lanes if not lane.alive]
+        dead = [lane for lane in self._lanes if lane.connection.ended]
         for lane in dead:
             self._lanes.remove(lane)
             for holding in list(lane.in_hand.values()):

@@ -77,5 +77,5 @@ class BeanstalkdProvider:
         self._closed = True
         self._keeper.close()
         async with asyncio.TaskGroup() as closing:
-            for lane in self._lanes:
-                closing.create_task(lane.connection.close())
+            for connection in self._lanes.connections():
+                closing.create_task(connection.close())

@@ -183,7 +183,7 @@ class Reception:
         try:
             answers = await self._wait_on(lane, seconds, asked_at)
         except asyncio.CancelledError:
-            lane.connection.end("the receive was cancelled")  # what it may have caught goes back at once
+            lane.connection.half_close()  # what it may have caught goes back at once; settlements are answered
             raise
         finally:
             lane.waiting = False
@@ -224,7 +224,7 @@ class Reception:
         for lane in self._lanes.surplus(SPARE_LANES):
             lane.connection.end("not needed any more")
             self._company.postpone_look(self._clock.monotonic())
-        clean = self._lanes.surplus(0)
+        clean = self._lanes.clean()
         if clean:
             return self._current if self._current in clean else clean[0]
         if len(self._lanes) < self._most_lanes:
