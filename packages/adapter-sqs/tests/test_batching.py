@@ -63,6 +63,24 @@ async def test_what_lingers_goes_in_time(tasks: Background) -> None:
     assert await Coalescer[int](tasks, Sends(), linger=0.01).submit([1]) == [{"Id": "1"}]
 
 
+async def test_the_eager_wait_for_nobody_while_nothing_is_under_way(tasks: Background) -> None:
+    assert await Coalescer[int](tasks, Sends(), linger=30.0, eager=True).submit([1]) == [{"Id": "1"}]
+
+
+async def test_the_eager_fill_each_others_batches_while_something_is(tasks: Background) -> None:
+    sends = Sends()
+    sends.go.clear()
+    coalescer = Coalescer[int](tasks, sends, linger=30.0, eager=True)
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(coalescer.submit([number]))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert sends.batches == [[0]]
+        sends.go.set()
+    assert sends.batches == [[0], [1, 2, 3]]
+
+
 async def test_a_slow_request_holds_up_no_other(tasks: Background) -> None:
     sends = Sends()
     sends.go.clear()

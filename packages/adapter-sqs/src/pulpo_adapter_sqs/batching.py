@@ -97,6 +97,8 @@ class Coalescer(Generic[E]):
 
     Attributes:
         send: sends one batch; answers for each entry, or raises for all of them.
+        eager: a small batch does not linger while no request is under way: a lone caller is not
+            held up, and many fill each other's batches.
         size: bytes of an entry, which together are at most *max_bytes* in one request.
         in_order: sends one batch after another, and so keeps the order of the entries.
     """
@@ -104,12 +106,14 @@ class Coalescer(Generic[E]):
     tasks: Background
     send: Callable[[Sequence[E]], Awaitable[Sequence[Answer]]]
     linger: float = attrs.field(default=0.0, kw_only=True)
+    eager: bool = attrs.field(default=False, kw_only=True)
     size: Callable[[E], int] = attrs.field(default=lambda _: 0, kw_only=True)
     max_bytes: int = attrs.field(default=1, kw_only=True)
     in_order: bool = attrs.field(default=False, kw_only=True)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _waiting: list[_Waiting[E]] = attrs.field(factory=list, init=False)
     _timer: asyncio.Handle | None = attrs.field(default=None, init=False)
+    _sending: int = attrs.field(default=0, init=False)
 
     async def submit(self, entries: Sequence[E]) -> list[Answer]:
         """Send *entries*; what became of each, in their order.
@@ -132,7 +136,8 @@ class Coalescer(Generic[E]):
         while len(self._waiting) >= MAX_BATCH:
             self._flush()
         if self._waiting and self._timer is None:
-            self._timer = loop.call_later(self.linger, self._on_time) if self.linger else loop.call_soon(self._on_time)
+            at_once = not self.linger or (self.eager and not self._sending)
+            self._timer = loop.call_soon(self._on_time) if at_once else loop.call_later(self.linger, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
@@ -144,8 +149,18 @@ class Coalescer(Generic[E]):
             self._timer.cancel()
             self._timer = None
         for part in chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes):
+            self._sending += 1
             task = self.tasks.start(self._deliver(part))
-            task.add_done_callback(partial(_tell_if_closed, part))
+            task.add_done_callback(partial(self._on_sent, part))
+
+    def _on_sent(self, part: Sequence[_Waiting[E]], task: asyncio.Task[None]) -> None:
+        self._sending -= 1
+        if task.cancelled():
+            _answer_all(part, closed_meanwhile())
+        elif self.eager and self._waiting and not self._sending:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._on_time)
 
     async def _deliver(self, part: Sequence[_Waiting[E]]) -> None:
         try:
@@ -161,11 +176,6 @@ class Coalescer(Generic[E]):
             return await self.send(entries)
         async with self._turn:
             return await self.send(entries)
-
-
-def _tell_if_closed(part: Sequence[_Waiting[E]], task: asyncio.Task[None]) -> None:
-    if task.cancelled():
-        _answer_all(part, closed_meanwhile())
 
 
 def _answer_all(part: Sequence[_Waiting[E]], error: AdapterError | ConfigurationError) -> None:

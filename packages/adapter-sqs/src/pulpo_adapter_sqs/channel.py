@@ -31,6 +31,8 @@ class Channel:
             size=entry_size,
             max_bytes=max(source.max_message_bytes, _OLD_BATCH_BYTES),
             in_order=source.fifo,
+            linger=LINGER.total_seconds(),
+            eager=True,
         )
         self._delete = Coalescer[Entry](tasks, self._delete_batch, linger=linger.total_seconds())
         self._hide = Coalescer[Entry](tasks, self._hide_batch, linger=linger.total_seconds())

@@ -183,13 +183,16 @@ def _descriptions(service: str, data_path: str | None) -> Any:
 
 
 def _driver_config() -> Any:
-    from aiobotocore.config import AioConfig  # noqa: PLC0415 - heavy: imported when a queue is opened
+    from aiobotocore import __version__ as aiobotocore_version  # noqa: PLC0415 - heavy: imported when a queue is opened
+    from aiobotocore.config import AioConfig  # noqa: PLC0415
+    from botocore import __version__ as botocore_version  # noqa: PLC0415
 
+    # A user agent that is given is not made anew for each request, which takes an eighth of its time.
     return AioConfig(
         connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=_DRIVER_TIMEOUT,
         max_pool_connections=_MAX_CONNECTIONS,
         parameter_validation=False,  # every parameter is made by this package, and AWS checks them anyway
         retries={"total_max_attempts": 1, "mode": "standard"},
-        user_agent_extra="pulpo",
+        user_agent=f"pulpo-adapter-sqs aiobotocore/{aiobotocore_version} botocore/{botocore_version}",
     )

@@ -180,9 +180,13 @@ class Intake:
             self._begin(tap, min(MAX_BATCH, self._wanted), seconds)
 
     def _keep_standing(self, tap: Tap, asked: set[Tap], seconds: int) -> None:
+        """As many polls as the level allows and the callers want; none for a few, while another is under way."""
         asked.add(tap)
         while tap.polls < tap.level and tap.asked < self._wanted:
-            self._begin(tap, min(MAX_BATCH, self._wanted - tap.asked), seconds)
+            count = min(MAX_BATCH, self._wanted - tap.asked)
+            if count < MAX_BATCH and tap.polls:
+                return
+            self._begin(tap, count, seconds)
 
     def _look_into(self, tap: Tap, asked: set[Tap], limit: int) -> None:
         asked.add(tap)
