@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pulpo_adapter_file import FileAdapter
+from pulpo_adapter_file.locking import FileLock
 from pulpo_adapter_file.operations import Look
 from pulpo_adapter_file.settings import MAX_BODY_BYTES
 from pulpo_core import (
@@ -215,6 +216,20 @@ async def test_what_was_asked_before_closing_is_answered(path: Path) -> None:
         await asyncio.sleep(0)
 
     assert {answer for task in publishing for answer in task.result()} == {str(number) for number in range(1, 51)}
+
+
+async def test_who_looks_while_the_lock_is_waited_for_is_answered_too(opened: Opener, path: Path) -> None:
+    queue = await opened()
+    await queue.publish([Envelope(body=b"{}")])
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:  # less than it takes to be told that nobody answers
+        with FileLock(path):
+            publishing = group.create_task(queue.publish([Envelope(body=b"{}")]))
+            await asyncio.sleep(0.05)  # the thread waits for the lock by now
+            looking = group.create_task(queue.stats())
+            await asyncio.sleep(0.01)
+
+    assert publishing.result() == ["2"]
+    assert looking.result().ready == 2
 
 
 async def test_creating_says_what_was_done(path: Path) -> None:

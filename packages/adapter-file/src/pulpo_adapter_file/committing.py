@@ -38,6 +38,10 @@ _KINDS: Final[Mapping[type, Callable[[Transaction, Sequence[Any]], Sequence[Any]
 }
 
 
+#: The kinds that `Committer.do` does.
+CHANGES: Final = tuple(_KINDS)
+
+
 def _by_kind(batch: Sequence[Submission]) -> list[tuple[type, list[Submission]]]:
     """The submissions of each kind that there is, in the order of `_KINDS`."""
     same: dict[type, list[Submission]] = {}

@@ -24,7 +24,7 @@ from typing import Final
 
 from pulpo_core import ConfigurationError
 
-from .committing import Committer
+from .committing import CHANGES, Committer
 from .desk import Desk
 from .errors import translate
 from .housekeeping import CHECKPOINT_AFTER, ROUND, SOON, on_opening, round_of
@@ -206,7 +206,7 @@ class Writer:
         with self._lock:
             self._gather()
             committer.store.check(locked=True)
-            answers = committer.do(self._take())
+            answers = committer.do(self._take(*CHANGES))
         self._worked = True
         stirred, committer.stirred = committer.stirred, set()
         if stirred:
