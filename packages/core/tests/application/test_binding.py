@@ -7,7 +7,6 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
-from unittest.mock import AsyncMock
 
 import attrs
 import pytest
@@ -326,7 +325,6 @@ KINDS = {
     "a partial of an object with async __call__": (functools.partial(AsyncCallable()), False),
     "a bound method": (AsyncHandle().handle, False),
     "a decorated coroutine function": (passing_on(coroutine), True),
-    "a mock of a coroutine function": (AsyncMock(spec=coroutine), False),
 }
 
 
