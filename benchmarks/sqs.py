@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -90,7 +90,7 @@ def _credentials() -> None:
     )
 
 
-# ----------------------------------------------------------------------------------------------- the floor: no framework
+# ---------------------------------------------------------------------------------------------- the floor: no framework
 
 
 async def raw(bench: Bench, *, far: bool = False) -> None:
@@ -166,6 +166,244 @@ async def _send_email(message: Any) -> None:
     pass
 
 
+# ---------------------------------------------------------------------------------------------------------------- peers
+
+
+def sqs_workers(bench: Bench, *, far: bool = False) -> None:
+    """sqs-workers: one message after the other in one thread, batches both ways. The best of the peers."""
+    from sqs_workers import SQSEnv
+    from sqs_workers.shutdown_policies import NeverShutdown
+
+    _credentials()
+    endpoint, name, handled = _endpoint(far=far), _name(), count()
+    counted = Counted(bench, endpoint, name)
+    env = SQSEnv(session=_Session(endpoint))
+    env.sqs_client.create_queue(QueueName=name)
+    queue = env.queue(name)
+
+    @queue.processor("send_email")
+    def send_email(to: str, subject: str, text: str) -> None:  # noqa: ARG001 - as handlers are
+        next(handled)
+
+    class Enough(NeverShutdown):  # type: ignore[misc] # it has no types here
+        def need_shutdown(self) -> bool:
+            return int(repr(handled)[6:-1]) >= bench.messages
+
+    with bench.measure("publish"), queue.add_batch():
+        for _ in range(bench.messages):
+            send_email.delay(**BODY)
+    counted.published()
+    with bench.measure("drain"):
+        queue.process_queue(shutdown_policy=Enough(), wait_second=1)
+    counted.drained()
+    bench.check(next(handled), bench.messages, "handled")
+
+
+class _Session:
+    """boto3 with an endpoint that it is not told by those who use it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    def client(self, *args: Any, **kwargs: Any) -> Any:
+        import boto3
+
+        return boto3.client(*args, endpoint_url=self._endpoint, **kwargs)
+
+    def resource(self, *args: Any, **kwargs: Any) -> Any:
+        import boto3
+
+        return boto3.resource(*args, endpoint_url=self._endpoint, **kwargs)
+
+
+async def taskiq_aio_sqs(bench: Bench, *, far: bool = False) -> None:
+    """taskiq-aio-sqs with the options that suit it best: ten to a receive, 64 tasks at once."""
+    from taskiq.receiver import Receiver
+    from taskiq_aio_sqs import SQSBroker
+
+    _credentials()
+    logging.disable()
+    endpoint, name, handled, finish = _endpoint(far=far), _name(), count(), asyncio.Event()
+    counted = Counted(bench, endpoint, name)
+    broker = SQSBroker(name, endpoint_url=endpoint, max_number_of_messages=10, wait_time_seconds=1)
+
+    @broker.task(task_name="send_email")
+    async def send_email(to: str, subject: str, text: str) -> None:  # noqa: ARG001 - as handlers are
+        if next(handled) + 1 == bench.messages:
+            finish.set()
+
+    await broker.startup()
+    with bench.measure("publish"):
+        left = iter(range(bench.messages))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(PUBLISHERS):
+                group.create_task(_kick(send_email, left))
+    counted.published()
+    with bench.measure("drain"):
+        await Receiver(broker, max_async_tasks=HANDLERS, run_startup=False).listen(finish)
+    counted.drained()
+    await broker.shutdown()
+    bench.check(next(handled), bench.messages, "handled")
+
+
+async def _kick(task: Any, left: Iterator[int]) -> None:
+    for _ in left:
+        await task.kiq(**BODY)
+
+
+def dramatiq_sqs(bench: Bench, *, far: bool = False) -> None:
+    """dramatiq with dramatiq-sqs: eight threads, each message sent and deleted by itself."""
+    import dramatiq
+    from dramatiq_sqs import SQSBroker
+
+    _credentials()
+    logging.disable()
+    endpoint, name, handled, finish = _endpoint(far=far), _name(), count(), threading.Event()
+    counted = Counted(bench, endpoint, name)
+    broker = SQSBroker(endpoint_url=endpoint, region_name="eu-west-1")
+    dramatiq.set_broker(broker)
+    broker.sqs.meta.client.create_queue(QueueName=name)
+
+    @dramatiq.actor(queue_name=name, broker=broker)
+    def send_email(to: str, subject: str, text: str) -> None:  # noqa: ARG001 - as handlers are
+        if next(handled) + 1 == bench.messages:
+            finish.set()
+
+    with bench.measure("publish"):
+        for _ in range(bench.messages):
+            send_email.send(**BODY)
+    counted.published()
+    worker = dramatiq.Worker(broker, worker_threads=8, worker_timeout=1000)
+    with bench.measure("drain"):
+        worker.start()
+        finish.wait()
+        worker.stop()
+    counted.drained()
+    bench.check(next(handled), bench.messages, "handled")
+
+
+def celery_sqs(bench: Bench, *, far: bool = False) -> None:
+    """celery with kombu's SQS: a pool of eight threads, acknowledged late, as work that must not be lost is."""
+    from celery import Celery
+    from celery.contrib.testing.worker import start_worker
+
+    _credentials()
+    logging.disable()
+    endpoint, name, handled, finish = _endpoint(far=far), _name(), count(), threading.Event()
+    counted = Counted(bench, endpoint, name)
+    address = endpoint.removeprefix("http://")
+    app = Celery("bench", broker=f"sqs://bench:bench@{address}")
+    app.conf.update(
+        task_default_queue=name,
+        task_acks_late=True,
+        worker_prefetch_multiplier=10,
+        broker_transport_options={"region": "eu-west-1", "is_secure": False, "wait_time_seconds": 1},
+        worker_send_task_events=False,
+        task_ignore_result=True,
+    )
+
+    @app.task(name="send_email")
+    def send_email(to: str, subject: str, text: str) -> None:  # noqa: ARG001 - as handlers are
+        if next(handled) + 1 == bench.messages:
+            finish.set()
+
+    with bench.measure("publish"):
+        for _ in range(bench.messages):
+            send_email.delay(**BODY)
+    counted.published()
+    with bench.measure("drain"), start_worker(app, pool="threads", concurrency=8, perform_ping_check=False):
+        finish.wait()
+    counted.drained()
+    bench.check(next(handled), bench.messages, "handled")
+
+
+#: What loafer's worker does, run by the Python that it was made for: it stops when everything was handled.
+_LOAFER = """
+import asyncio, json, logging, resource, sys, time
+from loafer.ext.aws.routes import SQSRoute
+from loafer.managers import LoaferManager
+
+endpoint, name, messages = sys.argv[1], sys.argv[2], int(sys.argv[3])
+handled = 0
+
+async def handle(message, metadata):
+    global handled
+    handled += 1
+    if handled == messages:
+        asyncio.get_event_loop().call_later(0.2, manager.runner.stop)
+    return True
+
+options = {"WaitTimeSeconds": 1, "MaxNumberOfMessages": 10}
+route = SQSRoute(name, provider_options={"options": options, "endpoint_url": endpoint, "region_name": "eu-west-1"},
+                 handler=handle)
+manager = LoaferManager([route])
+usage = resource.getrusage(resource.RUSAGE_SELF)
+started, cpu = time.perf_counter(), usage.ru_utime + usage.ru_stime
+try:
+    manager.run()
+except (SystemExit, asyncio.CancelledError):
+    pass
+usage = resource.getrusage(resource.RUSAGE_SELF)
+cpu = usage.ru_utime + usage.ru_stime - cpu
+elapsed = time.perf_counter() - started
+print(json.dumps({"rate": messages / elapsed, "cpu_us": cpu / messages * 1e6, "handled": handled}))
+"""
+
+
+def loafer(bench: Bench) -> None:
+    """loafer 2.0.1 with long polls of ten, which are not its defaults. It breaks on Python 3.9 and later."""
+    python = _python_for_loafer()
+    if python is None:
+        bench.cannot("no Python 3.8")
+    _credentials()
+    endpoint, name = _endpoint(far=False), _name()
+    counted = Counted(bench, endpoint, name)
+    _fill(endpoint, name, bench.messages)
+    done = subprocess.run(
+        [python, "-c", _LOAFER, endpoint, name, str(bench.messages)], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    if not lines:
+        raise RuntimeError(done.stderr[-2000:])
+    figures = json.loads(lines[-1])
+    bench.check(figures.pop("handled"), bench.messages, "handled")
+    bench.figures["drain"] = figures
+    counted.drained()
+
+
+def _fill(endpoint: str, name: str, number: int) -> None:
+    headers = {"x-amz-target": "AmazonSQS.SendMessage", "content-type": "application/x-amz-json-1.0"}
+    asked = json.dumps({"QueueUrl": f"{endpoint}/000000000000/{name}", "MessageBody": json.dumps(BODY)}).encode()
+    for _ in range(number):
+        urllib.request.urlopen(urllib.request.Request(endpoint, data=asked, headers=headers), timeout=10).close()
+
+
+def _python_for_loafer() -> str | None:
+    """An environment with loafer, made once beside that of the other peers; `None` without a Python 3.8."""
+    candidates = [os.environ.get("BENCH_PYTHON38"), shutil.which("python3.8"), *_of_pyenv()]
+    found = next((each for each in candidates if each and _runs(each)), None)
+    if found is None:
+        return None
+    home = Path(__file__).parent.parent / ".cache" / "bench-loafer"
+    python = home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([found, "-m", "venv", str(home)], check=True, capture_output=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", "loafer==2.0.1"]
+        subprocess.run(command, check=True, capture_output=True)
+    return str(python)
+
+
+def _runs(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+def _of_pyenv() -> list[str]:
+    return [str(path) for path in (Path.home() / ".pyenv" / "versions").glob("3.8.*/bin/python")]
+
+
+# --------------------------------------------------------------------------------------------------------------- stubs
+
+
 @contextmanager
 def stubs() -> Iterator[Mapping[str, str]]:
     """Two stubs, one that answers at once and one that answers late."""
@@ -197,9 +435,30 @@ GROUP = Group(
     cases=[
         Case(name=RAW, run=raw),
         Case(name=PULPO, run=pulpo),
+        Case(name=WORKERS, run=sqs_workers, peer=True),
+        Case(name=TASKIQ, run=taskiq_aio_sqs, peer=True),
+        Case(name=DRAMATIQ, run=dramatiq_sqs, peer=True, messages=1000),
+        Case(name=CELERY, run=celery_sqs, peer=True, messages=500, warm_up=0),
+        Case(name=LOAFER, run=loafer, peer=True, messages=100, warm_up=0),
         Case(name=RAW + FAR, run=partial(raw, far=True), messages=1000),
         Case(name=PULPO + FAR, run=partial(pulpo, far=True), messages=1000, baseline=RAW + FAR),
+        Case(name=WORKERS + FAR, run=partial(sqs_workers, far=True), peer=True, messages=1000, baseline=RAW + FAR),
+        Case(name=TASKIQ + FAR, run=partial(taskiq_aio_sqs, far=True), peer=True, messages=1000, baseline=RAW + FAR),
     ],
     baseline=RAW,
+    goals=[
+        Goal(case=PULPO, against=RAW, figure="requests per message, drain", of="value", at_most=1.05),
+        Goal(case=PULPO, against=RAW, figure="requests per message, publish", of="value", at_most=1.1),
+        Goal(case=PULPO, against=RAW, figure="drain", of="cpu_us", at_most=1.4),
+        Goal(case=PULPO, against=WORKERS, figure="drain", of="rate", at_least=1.3),
+        Goal(case=PULPO, against=WORKERS, figure="drain", of="cpu_us", at_most=0.75),
+        Goal(case=PULPO, against=TASKIQ, figure="drain", of="rate", at_least=4),
+        Goal(case=PULPO, against=DRAMATIQ, figure="drain", of="rate", at_least=4),
+        Goal(case=PULPO, against=CELERY, figure="drain", of="rate", at_least=4),
+        Goal(case=PULPO, against=LOAFER, figure="drain", of="rate", at_least=100),
+        Goal(case=PULPO, against=TASKIQ, figure="requests per message, drain", of="value", at_most=0.25),
+        Goal(case=PULPO + FAR, against=TASKIQ + FAR, figure="drain", of="rate", at_least=3),
+        Goal(case=PULPO + FAR, against=WORKERS + FAR, figure="drain", of="rate", at_least=6),
+    ],
     server=stubs,
 )

@@ -153,8 +153,7 @@ class Connection(asyncio.Protocol):
             said: dict[str, Any] = dict(_queue({"QueueName": path}).requests)
             self._write(json.dumps(said).encode(), "application/json")
         elif target := headers.get("x-amz-target"):
-            operation = _OPERATIONS[target.rpartition(".")[2]]
-            said = await self._said(operation, json.loads(body))
+            said = await self._said(_OPERATIONS[target.rpartition(".")[2]], json.loads(body))
             self._write(json.dumps(said).encode(), "application/x-amz-json-1.0")
         else:
             asked = {name: values[0] for name, values in parse_qs(body.decode()).items()}
@@ -162,6 +161,8 @@ class Connection(asyncio.Protocol):
             self._write(_as_xml(asked["Action"], said).encode(), "text/xml")
 
     async def _said(self, operation: str, asked: Asked) -> dict[str, Any]:
+        if operation == "ListQueues":
+            return {"QueueUrls": [f"{self._url}/000000000000/{name}" for name in _queues]}
         queue = _queue(asked)
         queue.requests[operation] += 1
         if operation == "ReceiveMessage":
@@ -178,7 +179,7 @@ class Connection(asyncio.Protocol):
 
 
 #: Names in the case in which the headers, which are in lower case here, do not have them.
-_OPERATIONS: Final = {name.lower(): name for name in (*_ANSWERS, "ReceiveMessage")}
+_OPERATIONS: Final = {name.lower(): name for name in (*_ANSWERS, "ReceiveMessage", "ListQueues")}
 
 
 def _as_xml(operation: str, said: Mapping[str, Any]) -> str:
