@@ -221,6 +221,7 @@ async def test_what_was_asked_before_closing_is_answered(path: Path) -> None:
 async def test_who_looks_while_the_lock_is_waited_for_is_answered_too(opened: Opener, path: Path) -> None:
     queue = await opened()
     await queue.publish([Envelope(body=b"{}")])
+    await asyncio.sleep(0.05)  # the thread has kept house, and has nothing to do
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:  # less than it takes to be told that nobody answers
         with FileLock(path):
             publishing = group.create_task(queue.publish([Envelope(body=b"{}")]))
@@ -229,7 +230,7 @@ async def test_who_looks_while_the_lock_is_waited_for_is_answered_too(opened: Op
             await asyncio.sleep(0.01)
 
     assert publishing.result() == ["2"]
-    assert looking.result().ready == 2
+    assert looking.result().ready in {1, 2}, "before the message or after it"
 
 
 async def test_creating_says_what_was_done(path: Path) -> None:
