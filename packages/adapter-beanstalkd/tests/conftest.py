@@ -48,7 +48,7 @@ def opened() -> Opener:
     """Opens what a URL names, with a real clock."""
 
     def open_it(url: str) -> AbstractAsyncContextManager[Queue]:
-        return BeanstalkdAdapter().open(url, clock=RealClock(), jitter=SeededJitter())
+        return BeanstalkdAdapter().open(url, clock=RealClock(), jitter=SeededJitter(next(_numbers)))
 
     return open_it
 

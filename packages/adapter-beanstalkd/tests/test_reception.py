@@ -128,12 +128,7 @@ async def test_jobs_in_hand_never_keep_others_from_coming(
 ) -> None:
     """Each catch stays with its connection, and another waits: a handful of long jobs blocks nobody."""
     async with open_queue() as queue:
-        long_ones = []
-        for n in range(5):
-            waiting = asyncio.ensure_future(queue.receive(10, WAIT))
-            await asyncio.sleep(0.01)
-            stranger.put(b"%d" % n)
-            long_ones += await waiting
+        long_ones = await _caught_one_by_one(queue, stranger, 5)
         before = connections(server, tube)
         await acknowledge(queue, long_ones)
         assert await queue.receive(1, timedelta(milliseconds=50)) == ()
@@ -342,17 +337,26 @@ async def test_waits_that_end_while_jobs_come_in_lose_none(open_queue: Opener) -
     assert sorted(handled, key=int) == [b"%d" % n for n in range(300)]
 
 
-async def test_a_connection_that_owes_an_answer_is_not_closed(open_queue: Opener) -> None:
+async def test_a_connection_that_owes_an_answer_is_not_closed(open_queue: Opener, stranger: Stranger) -> None:
     """Its last job is acknowledged, so nothing is in hand; but whether that went well is still on its way."""
     async with open_queue() as queue:
-        for _ in range(20):
-            await queue.publish([Envelope(body=b"x")] * 6)
-            deliveries = [(await queue.receive(1, WAIT))[0] for _ in range(6)]
-            async with asyncio.TaskGroup() as group:
-                settling = [group.create_task(queue.settle([Settling(each, Ack())])) for each in deliveries]
-                group.create_task(queue.receive(1, timedelta(milliseconds=20)))
+        deliveries = await _caught_one_by_one(queue, stranger, 6)
+        async with asyncio.TaskGroup() as group:
+            settling = [group.create_task(queue.settle([Settling(each, Ack())])) for each in deliveries]
+            group.create_task(queue.receive(1, timedelta(milliseconds=20)))
 
-            assert [each.result() for each in settling] == [[None]] * 6
+        assert [each.result() for each in settling] == [[None]] * 6
+
+
+async def _caught_one_by_one(queue: Queue, stranger: Stranger, number: int) -> list[Delivery]:
+    """Deliveries each of which was waited for, so that each is on a connection of its own."""
+    caught: list[Delivery] = []
+    for n in range(number):
+        waiting = asyncio.ensure_future(queue.receive(10, WAIT))
+        await asyncio.sleep(0.01)
+        stranger.put(b"%d" % n)
+        caught += await waiting
+    return caught
 
 
 async def test_a_cancelled_wait_leaves_the_settlement_before_it_alone(open_queue: Opener) -> None:

@@ -37,9 +37,12 @@ RECORD_TTR: Final = 120
 #: Reserves that are on the way at once while records are read.
 READ_BATCH: Final = 500
 
-#: Records are read again when somebody else is reading them, so often, with growing pauses in seconds.
-READ_TRIES: Final = 6
-READ_PAUSE: Final = 0.05
+#: Of two who read at the same time, the one who holds more waits so often for the rest, so many seconds each time …
+READ_LOOKS: Final = 20
+READ_PAUSE: Final = 0.02
+
+#: … and the other gives back what it has and begins anew, so often, after a random and growing pause.
+READ_TRIES: Final = 12
 
 #: All the same, so that records come in the order of burials.
 RECORD_PRIORITY: Final = greenstalk.DEFAULT_PRIORITY
@@ -214,12 +217,17 @@ class Records:
             raise error_of(lost, Doing.LOOK) or lost from lost
 
     async def _read_into(self, reading: Reading) -> Reading:
-        connection, held = reading._connection, 0
+        connection, held, looks = reading._connection, 0, 0
         while True:
             (stats,) = checked(await connection.ask([methodcaller("stats_tube", self._tube)]), Doing.LOOK)
             ready = stats["current-jobs-ready"]
+            others = stats["current-jobs-reserved"] - held
+            if not ready and held > others > 0 and looks < READ_LOOKS:  # they have fewer, so they will give way
+                looks += 1
+                await self._clock.sleep(READ_PAUSE)
+                continue
             if not ready:
-                reading.partial = stats["current-jobs-reserved"] > held
+                reading.partial = others > 0
                 return reading
             answers = await connection.ask([RESERVE_NOW] * min(ready, READ_BATCH))
             jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
