@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pulpo_core import ConfigurationError, PulpoError, QueueNotFound
 
 from .filesystem import check_is_local, check_place, create_owner_only, sync_directory
+from .header import Header, identity_of
 from .locking import FileLock
 from .schema import migrate
 
@@ -36,6 +37,10 @@ _PRAGMAS: Final = (
     "secure_delete = FAST",  # bodies are overwritten where that costs no further write
     "trusted_schema = OFF",
 )
+
+
+class NotThereYet(QueueNotFound):
+    """The file is not there, and what was asked does not create it."""
 
 
 class NotThereYet(QueueNotFound):
@@ -76,7 +81,7 @@ class Store:
         self.connection = connection
         self.damage: PulpoError | None = None
         self._log_path = _log_of(path)
-        self._identity = _identity(path)
+        self._identity = identity_of(path)
         self._log_identity: tuple[int, int] | None = None
         self._size = path.stat().st_size
         self._header = header
@@ -144,10 +149,10 @@ class Store:
 
     def _log_is_ours(self) -> bool:
         if self._log_identity is None:  # made by the first transaction after opening
-            self._log_identity = _identity(self._log_path) if self._log_path.exists() else None
+            self._log_identity = identity_of(self._log_path) if self._log_path.exists() else None
             return True
         try:
-            return _identity(self._log_path) == self._log_identity
+            return identity_of(self._log_path) == self._log_identity
         except FileNotFoundError:
             return False
 
@@ -165,13 +170,7 @@ class Store:
     def close(self) -> None:
         """Close the connection; the caller holds the lock, for the last one to close does a checkpoint."""
         self.connection.close()
-        if self.damage is None:  # else others of this process may have it open anew: see `Header`
-            self._header.close()
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = os.stat(path)  # noqa: PTH116 - as above
-    return found.st_dev, found.st_ino
+        self._header.close()
 
 
 def _is_missing(path: Path) -> bool:
