@@ -43,31 +43,6 @@ class NotThereYet(QueueNotFound):
     """The file is not there, and what was asked does not create it."""
 
 
-class NotThereYet(QueueNotFound):
-    """The file is not there, and what was asked does not create it."""
-
-
-class Header:
-    """Reads the beginning of the file past SQLite, through a descriptor of its own.
-
-    POSIX drops every lock that a process has on a file when it closes any descriptor of it, so
-    this one is opened before SQLite opens the file, and closed after SQLite has closed it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def fits(self, size: int) -> bool:
-        """Whether a file of *size* bytes holds all the pages that its header tells of."""
-        header = os.pread(self._descriptor, 100, 0)
-        page_size, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
-        return len(header) == 100 and size >= pages * (65_536 if page_size == 1 else page_size)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
-
-
 class Store:
     """A queue file, open. Used by one thread at a time.
 
