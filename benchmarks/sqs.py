@@ -330,7 +330,7 @@ async def handle(message, metadata):
     global handled
     handled += 1
     if handled == messages:
-        asyncio.get_event_loop().call_later(0.2, manager.runner.stop)
+        asyncio.get_event_loop().call_later(0.2, manager.runner.prepare_stop)
     return True
 
 options = {"WaitTimeSeconds": 1, "MaxNumberOfMessages": 10}

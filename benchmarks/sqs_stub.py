@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._write(json.dumps(said).encode(), "application/x-amz-json-1.0")
         else:
             asked = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-            said = await self._said(asked["Action"], {"QueueUrl": path, **asked})
+            said = await self._said(asked["Action"], asked if path == "/" else {"QueueUrl": path, **asked})
             self._write(_as_xml(asked["Action"], said).encode(), "text/xml")
 
     async def _said(self, operation: str, asked: Asked) -> dict[str, Any]:
