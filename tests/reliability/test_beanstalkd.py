@@ -151,7 +151,9 @@ async def campaign(plan: Plan, server: BeanstalkdServer, folder: Path) -> Accoun
         with working(url, folder, plan.workers) as workers:
             workers.keep_up()
             async with asyncio.TaskGroup() as group:
-                producing = group.create_task(produce(url, plan, accounts))
+                opened = asyncio.Event()
+                producing = group.create_task(produce(url, plan, accounts, opened))
+                await opened.wait()  # a broker that is away just then is an error, and another test's business
                 for fault in _faults(plan, chance, workers, server, proxy):
                     await asyncio.sleep(chance.uniform(plan.pause / 3, plan.pause))
                     await fault()
@@ -188,9 +190,10 @@ def _faults(
     return list(faults)
 
 
-async def produce(url: str, plan: Plan, accounts: Accounts) -> None:
+async def produce(url: str, plan: Plan, accounts: Accounts, opened: asyncio.Event) -> None:
     """Publish every message once, whatever comes of it."""
     async with open_publisher(url) as publisher:
+        opened.set()
         for start in range(0, plan.messages, 20):
             numbers = range(start, min(start + 20, plan.messages))
             messages = [Message(request_type=_kind(number), body={"number": number}) for number in numbers]
@@ -296,7 +299,7 @@ async def test_the_accounts_tell_when_messages_are_lost() -> None:
     """The control: a broker without a log is killed with a backlog."""
     accounts, plan = Accounts(), Plan(messages=500)
     with BeanstalkdServer() as server:
-        await produce(server.url("t"), plan, accounts)
+        await produce(server.url("t"), plan, accounts, asyncio.Event())
         server.kill()
         server.start()
 
