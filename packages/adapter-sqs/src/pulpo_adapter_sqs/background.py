@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
@@ -63,6 +63,17 @@ class Background:
         if error is not None:
             raise error
         return cast("T", answer)  # without an error there is an answer
+
+    async def run_all(self, requests: Iterable[Coroutine[Any, Any, object]]) -> None:
+        """Run *requests* at the same time, and return when each has ended.
+
+        Raises:
+            PulpoError: the error of the first, in their order, that failed.
+        """
+        for task in [self.start(_caught(request)) for request in requests]:
+            _, error = await task
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End what is still running, and start nothing more."""

@@ -82,9 +82,8 @@ class Graveyard:
                 raise PermissionDenied(
                     f"a consumer must know the limits and the redrive policy of its queue: {channel.source.denied}"
                 )
-            await self.of(channel)
-            for operation, entry in _PROBES.items():
-                await self._probe(channel.source, operation, entry)
+            probes = [self._probe(channel.source, operation, entry) for operation, entry in _PROBES.items()]
+            await self._tasks.run_all([self.of(channel), *probes])
 
     async def _probe(self, source: Source, operation: str, entry: Mapping[str, Any]) -> None:
         try:
