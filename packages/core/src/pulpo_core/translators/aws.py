@@ -9,7 +9,6 @@ Translators nest: ``SnsNotification(inner=S3Notification())`` reads what S3 has 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -22,7 +21,8 @@ from pulpo_core.domain.message import Message
 from pulpo_core.ports.handler import Translator
 
 from .documents import dumps, loads
-from .json import CARRIED_HEADERS, AnyJson, dumps_value, envelope_for
+from .json import AnyJson, dumps_value, envelope_for
+from .trace import trace_of
 
 #: Keys of an SNS notification that become headers under their own names, as loafer has them.
 _SNS_KEYS: Final = (
@@ -37,9 +37,6 @@ _SNS_KEYS: Final = (
     "UnsubscribeURL",
 )
 
-#: The form of trace context; whatever else calls itself so is left out.
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
 
 @attrs.frozen(slots=True)
 class JsonOrText:
@@ -52,7 +49,10 @@ class JsonOrText:
         try:
             return AnyJson(request_type=self.request_type).translate(envelope)
         except TranslationError:
-            return Message(request_type=self.request_type, body={"payload": _text(envelope.body)})
+            payload = _text(envelope.body)
+            return Message(
+                request_type=self.request_type, body={"payload": payload}, header=trace_of(envelope.attributes)
+            )
 
     def encode(self, message: Message) -> Envelope:
         """The body alone, or its payload where that is all there is."""
@@ -101,7 +101,7 @@ class SnsNotification:
         message = self.inner.translate(published)
         if not isinstance(message, Message):
             raise TranslationError(f"the inner translator {type(self.inner).__name__} does not answer with a Message")
-        message = attrs.evolve(message, header={**message.header, **header, **_trace(attributes)})
+        message = attrs.evolve(message, header={**message.header, **header, **trace_of(attributes)})
         if self.type_attribute is None or self.type_attribute not in attributes:
             return message
         return attrs.evolve(message, request_type=attributes[self.type_attribute])
@@ -144,12 +144,6 @@ def _sns_attributes(value: object) -> dict[str, str]:
     }
 
 
-def _trace(attributes: Mapping[str, str]) -> dict[str, str]:
-    if not _TRACEPARENT.fullmatch(attributes.get("traceparent", "")):
-        return {}
-    return {name: attributes[name] for name in CARRIED_HEADERS if name in attributes}
-
-
 @attrs.frozen(slots=True)
 class EventBridgeEvent:
     """What a rule of EventBridge delivers: its detail is the body, its detail-type selects the handler.
@@ -169,7 +163,7 @@ class EventBridgeEvent:
             body=detail if isinstance(detail, dict) else {"payload": detail},
             header={
                 "event": {name: value for name, value in event.items() if name != "detail"},
-                **_trace(envelope.attributes),
+                **trace_of(envelope.attributes),
             },
         )
 
@@ -208,7 +202,7 @@ class S3Notification:
         events = {record["event"] for record in records}
         event = events.pop() if len(events) == 1 else None
         return Message(
-            request_type=self.request_type or event, body={"records": records}, header=_trace(envelope.attributes)
+            request_type=self.request_type or event, body={"records": records}, header=trace_of(envelope.attributes)
         )
 
     def encode(self, message: Message) -> Envelope:  # noqa: ARG002 - the port's word

@@ -13,11 +13,7 @@ from pulpo_core.domain.errors import InvalidMessage, TranslationError
 from pulpo_core.domain.message import Message
 
 from .documents import dumps, loads
-
-#: Headers that a queue carries beside the body as well, where it has room.
-CARRIED_HEADERS = ("traceparent", "tracestate")
-_CARRIED = frozenset(CARRIED_HEADERS)
-_NOTHING: Mapping[str, str] = {}
+from .trace import carried, trace_of
 
 
 def _moment(value: datetime | timedelta) -> str:
@@ -98,12 +94,8 @@ def envelope_for(message: Message, body: bytes) -> Envelope:
         published_at=_published_at(header.get("published_at")),
         group=_optional_text(header, "group"),
         dedup_id=_optional_text(header, "dedup_id"),
-        attributes=_NOTHING if _CARRIED.isdisjoint(header) else _carried(header),
+        attributes=carried(header),
     )
-
-
-def _carried(header: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(header[name]) for name in CARRIED_HEADERS if name in header}
 
 
 def _optional_text(header: Mapping[str, Any], name: str) -> str | None:
@@ -139,6 +131,8 @@ class PulpoJson:
 class AnyJson:
     """Any JSON document: an object becomes the body, anything else the body's payload.
 
+    A trace context beside the document becomes a header.
+
     Attributes:
         type_from: where the request type is, as names joined by dots; a document without it
             reaches the default handler.
@@ -153,7 +147,7 @@ class AnyJson:
         document = loads(envelope.body)
         body = document if isinstance(document, dict) else {"payload": document}
         try:
-            return Message(request_type=self._type_of(document), body=body)
+            return Message(request_type=self._type_of(document), body=body, header=trace_of(envelope.attributes))
         except InvalidMessage as error:
             raise TranslationError(str(error)) from error
 

@@ -9,6 +9,7 @@ from pulpo_core.domain.errors import ConfigurationError, InvalidMessage, Transla
 from pulpo_core.domain.message import Message
 
 from .json import envelope_for
+from .trace import trace_of
 
 
 def _encoding(_: object, __: object, value: str) -> None:
@@ -20,7 +21,7 @@ def _encoding(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class PlainText:
-    """The body decoded as text is the payload.
+    """The body decoded as text is the payload; a trace context beside it becomes a header.
 
     Attributes:
         request_type: the type of every message; `None` reaches the default handler.
@@ -36,7 +37,7 @@ class PlainText:
             text = envelope.body.decode(self.encoding)
         except UnicodeDecodeError as error:
             raise TranslationError(f"not {self.encoding} text: byte {error.start} of {len(envelope.body)}") from None
-        return Message(request_type=self.request_type, body={"payload": text})
+        return Message(request_type=self.request_type, body={"payload": text}, header=trace_of(envelope.attributes))
 
     def encode(self, message: Message) -> Envelope:
         """The payload as text."""
