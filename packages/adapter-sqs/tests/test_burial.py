@@ -143,12 +143,27 @@ class TestWhere:
         server.create("a", RedrivePolicy=json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 5}))
         await self._bury_from(server, opener, "a", "dead")
 
-    async def test_the_configured_queue_goes_before_the_redrive_policy(self, server: SqsServer, opener: Opener) -> None:
+    async def test_the_redrive_policy_goes_before_the_configured_queue_and_that_is_said(
+        self, server: SqsServer, opener: Opener, caplog: pytest.LogCaptureFixture
+    ) -> None:
         server.create("dead")
-        await self._bury_from(server, opener, "orders", "dead", dlq="dead")
+        await self._bury_from(server, opener, "orders", "orders-buried", dlq="dead")
+
+        [warning] = caplog.messages
+        assert "buries in 'orders-buried'" in warning
+        assert "dlq=dead is not used" in warning
+
+    async def test_the_configured_queue_where_there_is_no_redrive_policy(
+        self, server: SqsServer, opener: Opener
+    ) -> None:
+        server.create("a")
+        server.create("a-buried")
+        server.create("dead")
+        await self._bury_from(server, opener, "a", "dead", dlq="dead")
 
     async def test_the_configured_queue_by_its_arn(self, server: SqsServer, opener: Opener) -> None:
-        await self._bury_from(server, opener, "orders", "dead", dlq=server.create("dead"))
+        server.create("a")
+        await self._bury_from(server, opener, "a", "dead", dlq=server.create("dead"))
 
     async def test_the_queue_of_the_same_name_with_buried(self, server: SqsServer, opener: Opener) -> None:
         server.create("b")

@@ -140,13 +140,15 @@ async def test_a_consumer_with_nowhere_to_bury_does_not_begin(server: SqsServer,
 
 async def test_a_dead_letter_queue_that_could_not_hold_every_message(server: SqsServer, opener: Opener) -> None:
     server.create("small", MaximumMessageSize="1024")
-    async with opener(dlq="small") as queue:
+    server.create("plain")
+    async with opener("plain", dlq="small") as queue:
         with pytest.raises(ConfigurationError, match="MaximumMessageSize"):
             await queue.receive(1, timedelta())
 
 
-async def test_a_queue_is_not_its_own_grave(opener: Opener) -> None:
-    async with opener(dlq="orders") as queue:
+async def test_a_queue_is_not_its_own_grave(server: SqsServer, opener: Opener) -> None:
+    server.create("plain")
+    async with opener("plain", dlq="plain") as queue:
         with pytest.raises(ConfigurationError, match="itself"):
             await queue.receive(1, timedelta())
 

@@ -13,7 +13,7 @@ account         the caller's     whose queue it is
 endpoint_url    AWS's            another server that speaks SQS
 visibility      30s              how long a delivery is ours unless extended: 3 s to 12 h
 wait            10s              longest wait of one receive, up to 20 s
-dlq             see `graveyard`  the queue that holds what is buried, by name or ARN
+dlq             see `graveyard`  where a queue without a redrive policy buries, by name or ARN
 long_delay      off              ``hop``: delays over 900 s are carried on by the consumers
 bands           65536,65537      of several queues, the first priority of each but the first
 lower_every     20               of several queues, every N-th look is at a lower one; 0 for never
@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import attrs
 
@@ -63,6 +64,7 @@ from .polling import Intake
 from .provider import SqsProvider
 from .publisher import SqsPublisher
 from .queue import SqsQueue
+from .removing import remove, scratch_name
 from .settling import Settlements
 from .source import Source, find
 
@@ -188,6 +190,22 @@ def read_url(text: str) -> SqsSettings:
     )
 
 
+def scratch_url(settings: SqsSettings, name: str) -> str:
+    """The URL of a queue called after the first queue of *settings* and *name*, at the same endpoint."""
+    endpoint = settings.endpoint
+    parameters = {
+        "region": endpoint.region,
+        "profile": endpoint.profile,
+        "endpoint_url": endpoint.url,
+        "timeout": f"{endpoint.timeout.total_seconds():g}",
+        "wait": str(settings.wait),
+        "visibility": "3s",
+        "long_delay": _HOP if settings.hops else None,
+    }
+    query = urlencode({key: value for key, value in parameters.items() if value is not None})
+    return f"sqs://{scratch_name(settings.addresses[0], name)}?{query}"
+
+
 def _addresses(url: QueueURL, read: Mapping[str, Any]) -> list[Address]:
     if url.path.strip("/"):
         raise InvalidURL(
@@ -303,6 +321,21 @@ class SqsAdapter:
         settings = read_url(url)
         async with open_client("sqs", settings.endpoint) as client:
             return await create(client, settings.addresses, settings.dlq, options)
+
+    @property
+    def own_clock(self) -> bool:
+        """See `pulpo_core.ScratchQueues.own_clock`."""
+        return True
+
+    def scratch_url(self, url: str, name: str) -> str:
+        """A queue of its own in the region of *url*, in the account of the credentials; FIFO if the first queue is."""
+        return scratch_url(read_url(url), name)
+
+    async def remove(self, url: str) -> None:
+        """Delete the queue at *url* and the one in which it buries; AWS takes up to a minute for it."""
+        settings = read_url(url)
+        async with open_client("sqs", settings.endpoint) as client:
+            await remove(client, settings.addresses)
 
 
 @asynccontextmanager

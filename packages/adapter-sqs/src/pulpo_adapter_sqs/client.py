@@ -94,6 +94,7 @@ _METHODS: Final[Mapping[str, str]] = {
     "ChangeMessageVisibilityBatch": "change_message_visibility_batch",
     "CreateQueue": "create_queue",
     "DeleteMessageBatch": "delete_message_batch",
+    "DeleteQueue": "delete_queue",
     "GetQueueAttributes": "get_queue_attributes",
     "GetQueueUrl": "get_queue_url",
     "ListTopics": "list_topics",

@@ -1,11 +1,13 @@
 """Where buried messages go, and whether what is received can be settled at all.
 
-The queue that is configured with ``dlq=``, else the target of the queue's redrive policy, else the
-queue of the same name with ``-buried``. It is looked up when first needed, and never created.
+The target of the queue's redrive policy, else the queue that is configured with ``dlq=``, else the
+queue of the same name with ``-buried``. So what pulpo buries and what AWS itself sets aside are in
+one place. It is looked up when first needed, and never created.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ from .background import Background
 from .channel import Channel
 from .client import Client
 from .source import Source, find
+
+log = logging.getLogger("pulpo.adapter.sqs")
 
 #: A receipt handle that holds nothing. AWS looks at permissions first: without them it refuses the
 #: request, with them the handle, and neither changes a message.
@@ -34,7 +38,7 @@ class Graveyard:
     """Finds the queue for what is buried from each queue of a set.
 
     Attributes:
-        dlq: the queue that was configured for all of them.
+        dlq: the queue that was configured for those without a redrive policy.
     """
 
     _client: Client
@@ -59,7 +63,13 @@ class Graveyard:
         return found
 
     async def _find(self, source: Source) -> Source:
-        address = self.dlq or (parse_address(source.dead_letter_arn) if source.dead_letter_arn else None)
+        redrive = parse_address(source.dead_letter_arn) if source.dead_letter_arn else None
+        if redrive and self.dlq and redrive.name != self.dlq.name:
+            log.warning(
+                "queue %r buries in %r, the target of its redrive policy; dlq=%s is not used for it",
+                *(source.name, redrive.name, self.dlq.name),
+            )
+        address = redrive or self.dlq
         if address is not None:
             return await find(self._client, address)
         try:
