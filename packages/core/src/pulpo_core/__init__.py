@@ -27,6 +27,7 @@ from .domain.errors import (
     Unsupported,
 )
 from .domain.lifecycle import TRANSITIONS, IllegalTransition, State, advance, newborn
+from .domain.limits import Breaker, RateLimit
 from .domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY, Message
 from .domain.outcome import Outcome
 from .domain.policy import OnExpired, Policy, Severity
@@ -36,13 +37,17 @@ from .domain.url import QueueURL, duration, one_of, parse_url, read_parameters, 
 from .ports.adapter import (
     Accounting,
     Adapter,
+    Examiner,
+    Finding,
     Inspector,
+    Level,
     Page,
     Provider,
     Publisher,
     Queue,
     QueueStats,
     Record,
+    ScratchQueues,
     Settling,
 )
 from .ports.clock import Clock, Jitter
@@ -109,6 +114,7 @@ __all__ = [
     "ApplicationError",
     "Backoff",
     "BoundHandler",
+    "Breaker",
     "Bury",
     "BuryMessage",
     "Capabilities",
@@ -121,6 +127,8 @@ __all__ = [
     "Envelope",
     "ErrorHandler",
     "EventBridgeEvent",
+    "Examiner",
+    "Finding",
     "FollowUp",
     "Handler",
     "HandlerError",
@@ -138,6 +146,7 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "Ledger",
+    "Level",
     "Manager",
     "Message",
     "MessageNotFound",
@@ -163,6 +172,7 @@ __all__ = [
     "QueueNotFound",
     "QueueStats",
     "QueueURL",
+    "RateLimit",
     "Reason",
     "Record",
     "RejectMessage",
@@ -172,6 +182,7 @@ __all__ = [
     "RetryMessage",
     "Route",
     "S3Notification",
+    "ScratchQueues",
     "Settlement",
     "Settling",
     "Severity",
@@ -188,6 +199,7 @@ __all__ = [
     "UnknownScheme",
     "Unsupported",
     "Until",
+    "Usage",
     "adapter_for",
     "advance",
     "as_table",

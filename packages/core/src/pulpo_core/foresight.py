@@ -1,0 +1,29 @@
+"""What would happen, without anything happening: policies explained and simulated by running them."""
+
+from .application.prospects import EVENTS, Crash, Phase, Prospect, crash, limits_of, prospects
+from .domain.course import LONGEST, SHORTEST, Premises, Step, course, horizon, step
+from .domain.policy import fit
+from .domain.simulation import Life, Simulation, Workload, quantile, simulate
+
+__all__ = [
+    "EVENTS",
+    "LONGEST",
+    "SHORTEST",
+    "Crash",
+    "Life",
+    "Phase",
+    "Premises",
+    "Prospect",
+    "Simulation",
+    "Step",
+    "Workload",
+    "course",
+    "crash",
+    "fit",
+    "horizon",
+    "limits_of",
+    "prospects",
+    "quantile",
+    "simulate",
+    "step",
+]
