@@ -1,10 +1,12 @@
-"""What every test run has: the time of each group of tests (`pytest --group-times`)."""
+"""What every test run has: the pages among its tests, and the time of each group (`pytest --group-times`)."""
 
 import time
 from collections import defaultdict
 from pathlib import PurePosixPath
 
 import pytest
+
+pytest_plugins = ["tests.docs.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,10 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def group_of(nodeid: str) -> str:
     """Return the group that a test belongs to, by its path."""
     match PurePosixPath(nodeid.partition("::")[0]).parts:
+        case ("tests", "docs", *_) | ("docs" | "examples", *_):
+            return "docs"
+        case (*_, name) if name.endswith(".md"):
+            return "docs"
         case ("packages", member, *_):
             return f"unit: {member}"
-        case ("tests", "docs", *_) | ("docs" | "examples", *_) | ("README.md",):
-            return "docs"
         case ("tests", group, _, *_):
             return group
         case _:

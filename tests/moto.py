@@ -80,6 +80,7 @@ class MotoServer:
 
     def __enter__(self) -> Self:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        self._before = moto.sqs.models.unix_time, moto.sqs.models.unix_time_millis
         moto.sqs.models.unix_time = self._seconds
         moto.sqs.models.unix_time_millis = lambda: self._seconds() * 1000.0
         self._server = make_server("127.0.0.1", 0, self._handle, threaded=True, request_handler=_KeepsAlive)
@@ -96,6 +97,7 @@ class MotoServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        moto.sqs.models.unix_time, moto.sqs.models.unix_time_millis = self._before
 
     def _seconds(self, moment: datetime | None = None) -> float:
         self._ticks += 1  # for moto, what becomes visible now is visible only after now
