@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import attrs
@@ -31,13 +32,18 @@ def parse_pairs(text: str | bytes) -> dict[str, Any]:
     Raises:
         InvalidMessage: it is none; the text says where, and never quotes it.
     """
-    value = _parse(text)
+    value = parse_json(text)
     if not isinstance(value, dict):
         raise InvalidMessage(f"expected a JSON object, not {_kind(value)}; a single value goes into --payload")
     return value
 
 
-def _parse(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> Any:
+    """The JSON document in *text*.
+
+    Raises:
+        InvalidMessage: it is none; the text says where, and never quotes it.
+    """
     try:
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -81,7 +87,7 @@ def read_pairs(texts: Iterable[str], *, option: str) -> dict[str, Any]:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return _parse(text)
+        return parse_json(text)
     except InvalidMessage:
         return text
 
@@ -106,7 +112,7 @@ def read_jobs(lines: Iterable[bytes]) -> Iterator[Job]:
 
 def _read_job(number: int, line: bytes) -> Job:
     try:
-        return Job(line=number, message=_message(_parse(line)))
+        return Job(line=number, message=_message(parse_json(line)))
     except (InvalidMessage, TranslationError) as error:
         return Job(line=number, problem=str(error))
 
@@ -130,6 +136,15 @@ def _short_message(document: Mapping[str, Any]) -> Message:
     if "payload" in document:
         fields["body"] = {"payload": document["payload"]}
     return Message(**fields)
+
+
+@contextmanager
+def on_the_command_line() -> Generator[None]:
+    """Inside, a message that cannot be is wrong usage: it is what the command line asks for."""
+    try:
+        yield
+    except InvalidMessage as error:
+        raise click.UsageError(str(error)) from error
 
 
 def repeated(message: Callable[[], Message], count: int) -> Iterator[Job]:

@@ -11,10 +11,10 @@ from . import __version__
 from .frame import LazyGroup
 
 _PANELS = {
-    "Work": ["run", "demo", "publish"],
+    "Work": ["run", "demo", "publish", "publish-sqs", "publish-sns"],
     "Look": ["stats", "peek", "buried", "routes", "adapters"],
     "Repair": ["pop", "delete", "purge", "move"],
-    "Set up": ["queue", "import-legacy", "completion"],
+    "Set up": ["queue", "contract", "import-legacy", "completion"],
 }
 
 _MODULES = {name: f"pulpo_cli.commands.{name.replace('-', '_')}" for names in _PANELS.values() for name in names}

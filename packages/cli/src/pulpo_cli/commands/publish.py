@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.interrupts import Interrupts
-from pulpo_cli.jobs import Job, parse_pairs, read_jobs, read_pairs, repeated
+from pulpo_cli.jobs import Job, on_the_command_line, parse_pairs, read_jobs, read_pairs, repeated
 from pulpo_cli.options import WHEN, json_option, queue_option
 from pulpo_cli.output import complain, note, say, say_json
 from pulpo_cli.progress import Progress, progress
@@ -27,6 +27,7 @@ from pulpo_core import (
     PulpoError,
     SyncPublisher,
     SystemClock,
+    Translator,
     open_publisher_sync,
 )
 
@@ -64,17 +65,14 @@ def publish(context: click.Context, /, *, queue: str, as_json: bool, from_file: 
         template = _message(given)
         jobs, total = repeated(lambda: template, given["count"]), given["count"]
     else:
-        _nothing_beside_from_file(context, given)
+        nothing_beside_from_file(context, given)
         jobs, total = read_jobs(from_file), None
     run = Run(queue, as_json=as_json, source=getattr(from_file, "name", ""))
-    try:
-        return run.publish(jobs, total=total)
-    except InvalidMessage as error:  # what the command line asks for; lines of a file are told as they come
-        raise click.UsageError(str(error)) from error
+    return run.publish(jobs, total=total)
 
 
 def _message(given: dict[str, Any]) -> Message:
-    try:
+    with on_the_command_line():
         return Message(
             request_type=given["request_type"],
             body=_body(given),
@@ -83,8 +81,6 @@ def _message(given: dict[str, Any]) -> Message:
             expiration=given["expires"],
             header=read_pairs(given["headers"], option="--header"),
         )
-    except InvalidMessage as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _body(given: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +98,12 @@ def _body(given: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
 
 
-def _nothing_beside_from_file(context: click.Context, names: Iterable[str]) -> None:
-    """What a file says is not mixed with what the command line says."""
+def nothing_beside_from_file(context: click.Context, names: Iterable[str]) -> None:
+    """What a file says is not mixed with what the command line says.
+
+    Raises:
+        UsageError: one of the parameters *names* was given.
+    """
     for name in names:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = next(each.opts[0] for each in context.command.params if each.name == name)
@@ -112,21 +112,32 @@ def _nothing_beside_from_file(context: click.Context, names: Iterable[str]) -> N
 
 @attrs.define
 class Run:
-    """One run of the command: what was published, and what was not."""
+    """One run of the command: what was published, and what was not.
+
+    Attributes:
+        source: the file that the messages come from, for error texts.
+        translator: makes their bodies; pulpo's own format unless given.
+    """
 
     queue: str
     as_json: bool
     source: str = ""
+    translator: Translator | None = None
     ids: list[str] = attrs.field(init=False, factory=list)
     published: int = attrs.field(init=False, default=0)
     failed: int = attrs.field(init=False, default=0)
 
     def publish(self, jobs: Iterator[Job], *, total: int | None) -> int:
-        """Publish *jobs* and print what came of it; the exit status."""
+        """Publish *jobs* and print what came of it; the exit status.
+
+        Raises:
+            UsageError: the command line asks for what cannot be; lines of a file are told as they come.
+        """
         clock = SystemClock()
         started = clock.monotonic()
         try:
-            self._publish_all(jobs, total=total)
+            with on_the_command_line():
+                self._publish_all(jobs, total=total)
         finally:
             self._conclude(timedelta(seconds=clock.monotonic() - started))
         return errors.FAILED if self.failed else errors.DONE
@@ -134,7 +145,7 @@ class Run:
     def _publish_all(self, jobs: Iterator[Job], *, total: int | None) -> None:
         with (
             Interrupts() as interrupts,
-            open_publisher_sync(self.queue) as publisher,
+            open_publisher_sync(self.queue, translator=self.translator) as publisher,
             progress("publishing", total=total, wanted=total is None or total > _BATCH) as show,
         ):
             while batch := list(islice(jobs, _BATCH)):

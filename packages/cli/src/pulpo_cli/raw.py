@@ -1,0 +1,93 @@
+"""Bodies that are sent as they are, without pulpo's own format around them: `publish-sqs` and `publish-sns`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import rich_click as click
+
+from pulpo_core import InvalidMessage
+
+from .jobs import parse_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SOURCES: Final = ("payload", "body", "body_file")
+
+_OPTIONS: Final = (
+    click.option("--payload", metavar="TEXT", help="The body, as it is."),
+    click.option("--body", metavar="JSON", help="The body, as it is, if it is JSON."),
+    click.option("--body-file", type=click.File("rb"), metavar="FILE", help="The body is in a file, or - for stdin."),
+    click.option("--attribute", "attributes", multiple=True, metavar="K=V", help="A text beside the body. Repeatable."),
+    click.option("--group", metavar="ID", help="FIFO: keeps its order within this group."),
+    click.option("--dedup-id", metavar="ID", help="FIFO: the same again within five minutes is dropped."),
+)
+
+_AWS: Final = (
+    click.option("--region", metavar="NAME", help="Where it is, unless the configuration of AWS says so."),
+    click.option("--profile", metavar="NAME", help="A profile of the configuration of AWS."),
+    click.option("--endpoint-url", metavar="URL", help="Another server that speaks the protocol of AWS."),
+)
+
+
+def raw_options(command: F) -> F:
+    """The options that say what is sent."""
+    return _with(_OPTIONS, command)
+
+
+def aws_options(command: F) -> F:
+    """The options that say where AWS is, and as whom it is asked."""
+    return _with(_AWS, command)
+
+
+def _with(options: tuple[Callable[[F], F], ...], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def raw_body(given: Mapping[str, Any]) -> str:
+    """The one body that the command line gives.
+
+    Raises:
+        UsageError: there is none, or more than one, or it is not what its option says.
+    """
+    sources = [name for name in _SOURCES if given[name] is not None]
+    if len(sources) != 1:
+        raise click.UsageError("give one of --payload, --body and --body-file")
+    [source] = sources
+    value: str | bytes = given[source].read() if source == "body_file" else given[source]
+    try:
+        if source == "body":
+            parse_json(value)
+        return as_text(value)
+    except InvalidMessage as error:
+        raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
+
+
+def as_text(value: str | bytes) -> str:
+    """*value* as the text that AWS carries.
+
+    Raises:
+        InvalidMessage: it is none; the text says where, and never quotes it.
+    """
+    try:
+        return value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMessage(f"not UTF-8: byte {error.start}; AWS carries text") from None
+
+
+def read_attributes(texts: tuple[str, ...]) -> dict[str, str]:
+    """The pairs of ``--attribute NAME=TEXT``; unlike headers, their values are always text.
+
+    Raises:
+        UsageError: one is no such pair.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.UsageError(f"--attribute: {text!r} is not NAME=TEXT")
+        pairs[name] = value
+    return pairs
