@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .application.identity import follow_up_uid, new_uid
     from .application.ledger import Ledger, total
     from .application.manager import Manager, Report, status_of
+    from .application.phase import Phase, Progress
     from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
     from .application.registry import Installed, adapter_for, installed_adapters, open_queue
     from .application.route import Route
@@ -79,6 +80,7 @@ _LATE = {
     "application.identity": ("follow_up_uid", "new_uid"),
     "application.ledger": ("Ledger", "total"),
     "application.manager": ("Manager", "Report", "status_of"),
+    "application.phase": ("Phase", "Progress"),
     "application.publishing": ("MessagePublisher", "SyncPublisher", "open_publisher", "open_publisher_sync"),
     "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
     "application.route": ("Route",),
@@ -161,8 +163,10 @@ __all__ = [
     "Page",
     "Peek",
     "PermissionDenied",
+    "Phase",
     "PlainText",
     "Policy",
+    "Progress",
     "Provider",
     "PublishMiddleware",
     "Publisher",

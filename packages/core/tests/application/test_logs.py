@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from pulpo_core import Message, Reason, Retry, Tally, Unavailable
@@ -34,7 +35,8 @@ def settled(**changes):
         "settlement": Retry(5),
         "reason": Reason.FAILED,
         "tally": Tally.RETRIED,
-        "elapsed": timedelta(milliseconds=12.5),
+        "elapsed": timedelta(milliseconds=40),
+        "handling": timedelta(milliseconds=12.5),
         "error": "ValueError: broken",
     }
     return Settled(**{**fields, **changes})
@@ -46,6 +48,11 @@ LINES = {
         settled(request_type=None, error="", reason=Reason.HANDLED, tally=Tally.ACKED),
         "INFO",
         "mail: - 7 attempt 1 acked (handled) in 12.5 ms",
+    ),
+    "settled without having been handled": (
+        settled(handling=None, error="", reason=Reason.EXPIRED, tally=Tally.BURIED),
+        "INFO",
+        "mail: job 7 attempt 1 buried (expired)",
     ),
     "receive failed": (
         ReceiveFailed(route="mail", error=Unavailable("away"), delay=timedelta(seconds=2)),
@@ -101,12 +108,13 @@ def test_what_is_not_worth_a_line_has_none(event, caplog):
 
 def test_a_settlement_has_every_fact_that_a_collector_may_want(caplog):
     with caplog.at_level(logging.INFO, logger="pulpo"):
-        LogObserver()(settled())
+        LogObserver({"mail": "file:///shop.db?queue=mail"})(settled())
 
     [record] = caplog.records
     facts = {name.removeprefix("pulpo_"): value for name, value in vars(record).items() if name.startswith("pulpo_")}
     assert facts == {
         "route": "mail",
+        "queue": "file:///shop.db?queue=mail",
         "id": "7",
         "uid": "uid-7",
         "type": "job",
@@ -114,6 +122,7 @@ def test_a_settlement_has_every_fact_that_a_collector_may_want(caplog):
         "settlement": "retried",
         "reason": "failed",
         "duration_ms": 12.5,
+        "elapsed_ms": 40.0,
         "error": "ValueError: broken",
     }
 
@@ -121,5 +130,6 @@ def test_a_settlement_has_every_fact_that_a_collector_may_want(caplog):
 def test_single_deliveries_are_not_even_looked_at_unless_somebody_reads_their_lines(caplog):
     with caplog.at_level(logging.WARNING, logger="pulpo"):
         assert not LogObserver.wants_deliveries()
+        LogObserver()(attrs.evolve(settled(), delivery=None))  # nothing of it is read
     with caplog.at_level(logging.INFO, logger="pulpo"):
         assert LogObserver.wants_deliveries()

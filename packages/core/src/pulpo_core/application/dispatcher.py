@@ -13,7 +13,7 @@ from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
 from pulpo_core.domain.policy import fit
 from pulpo_core.domain.url import scheme_of
-from pulpo_core.ports.adapter import Publisher, Queue
+from pulpo_core.ports.adapter import Publisher, Queue, QueueStats
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
 
@@ -24,12 +24,14 @@ from .gate import Gate
 from .handlers import as_table
 from .ledger import Ledger
 from .logs import LogObserver
+from .observing import tell
 from .others import Others
+from .phase import Phase, Progress, progress_of
 from .pipeline import Pipeline
 from .publishing import Encoder
 from .pump import Pump
 from .registry import open_queue
-from .route import Route, check_needs
+from .route import Route, check_needs, display_name
 from .threads import Threads
 from .until import Quota, Until
 
@@ -97,6 +99,8 @@ class Dispatcher:
         self._stopped_early = False
         self._failure: BaseException | None = None
         self._others: Others | None = None
+        self._queues: dict[str, Queue] = {}
+        self._receiving = self._ended = False
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -117,6 +121,32 @@ class Dispatcher:
     def unsettled(self) -> Sequence[str]:
         """Ids of deliveries whose settlement was not confirmed by the end of the run."""
         return [id_ for pump in self._pumps.values() for id_ in pump.unsettled]
+
+    @property
+    def phase(self) -> Phase:
+        """How far its run has come."""
+        if self._ended:
+            return Phase.ENDED
+        if self._stopped_early:
+            return Phase.DRAINING
+        return Phase.RECEIVING if self._receiving else Phase.STARTING
+
+    @property
+    def progress(self) -> Mapping[str, Progress]:
+        """For each route by name, how long ago it last got anywhere."""
+        now = self._clock.monotonic()
+        return {name: progress_of(pump, now) for name, pump in self._pumps.items()}
+
+    async def stats(self) -> Mapping[str, QueueStats | PulpoError]:
+        """For each open route by name, what lies in its queue, or why that is not to be had now.
+
+        Asks each queue over the connections of its route, one after another, in the event loop that runs it.
+        """
+        return {name: await _stats_of(queue) for name, queue in self._queues.items()}
+
+    def observe(self, observer: Observer) -> None:
+        """Tell *observer* too what happens; to be called before `run`."""
+        self._observers.append(observer)
 
     @property
     def abandoned(self) -> int:
@@ -147,15 +177,21 @@ class Dispatcher:
             raise PulpoError("a dispatcher runs once; make another one of its routes")
         self._stop_requested, self._cut_requested = asyncio.Event(), asyncio.Event()
         async with AsyncExitStack() as stack:
+            stack.callback(self._end)
             wanted = self._threads_wanted or self._slots()
             threads = self._threads = Threads(wanted, on_exhausted=self._out_of_threads)
             stack.callback(threads.close)
             await self._open_routes(stack, threads)
             if not self._stopped_early:
+                self._receiving = True
                 await self._run_pumps()
             await self._stop_handlers()
         if self._failure is not None:
             raise self._failure
+
+    def _end(self) -> None:
+        self._queues.clear()
+        self._ended = True
 
     def _slots(self) -> int:
         wanted = sum(route.concurrency for route in self._routes)
@@ -171,6 +207,7 @@ class Dispatcher:
             queue = await stack.enter_async_context(
                 open_queue(route.queue, adapter=route.adapter, clock=self._clock, jitter=self._jitter)
             )
+            self._queues[route.name] = queue
             check_needs(route, queue.capabilities)
             self._check_wait(route, queue)
             self._pumps[route.name] = self._pump(route, queue, threads, gate, quota, watched=watched)
@@ -186,7 +223,7 @@ class Dispatcher:
     def _watch(self) -> bool:
         """Add the log; whether anybody wants the events of every single delivery."""
         watched = bool(self._observers) or LogObserver.wants_deliveries()
-        self._observers.append(LogObserver())
+        self._observers.append(LogObserver({route.name: display_name(route.queue) for route in self._routes}))
         return watched
 
     def _pump(
@@ -226,7 +263,13 @@ class Dispatcher:
             provider=queue,
             capabilities=queue.capabilities,
             pipeline=pipeline,
-            follow_ups=FollowUps(queue=queue, encoder=encoder, open_other=open_other),
+            follow_ups=FollowUps(
+                queue=queue,
+                url=route.queue,
+                encoder=encoder,
+                open_other=open_other,
+                emit=self._emit if watched else None,
+            ),
             on_failure=self._fail,
             clock=self._clock,
             jitter=self._jitter,
@@ -317,11 +360,14 @@ class Dispatcher:
         return {bound.stop: bound.name for bound in every if bound.stop is not None}
 
     def _emit(self, event: Event) -> None:
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:
-                log.exception("observer %r failed", observer)
+        tell(self._observers, event)
+
+
+async def _stats_of(queue: Queue) -> QueueStats | PulpoError:
+    try:
+        return await queue.stats()
+    except PulpoError as error:
+        return error
 
 
 def _limit(value: int | None, field: str) -> int | None:

@@ -6,16 +6,18 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
+from pulpo_core.domain.decision import Tally
 from pulpo_core.domain.envelope import Envelope
 from pulpo_core.domain.errors import AdapterError
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.settlement import Ack, FollowUp
 from pulpo_core.ports.adapter import Publisher
+from pulpo_core.ports.observer import Event, Published, PublishFailed
 
 from .answers import answer_of
 from .held import Held
 from .identity import follow_up_uid
-from .publishing import Encoder
+from .publishing import Encoder, announce, publish_to
 
 #: Opens, or finds open, the queue that a URL names, with an encoder for it.
 OpenOther = Callable[[str], Awaitable[tuple[Publisher, Encoder]]]
@@ -26,12 +28,15 @@ class FollowUps:
     """Publishes the follow-ups of one route.
 
     Attributes:
-        queue: the route's own, where they go unless they name another.
+        queue, url: the route's own, where they go unless they name another.
+        emit: told what was published and what was not; `None` where nobody wants to know.
     """
 
     queue: Publisher
+    url: str
     encoder: Encoder
     open_other: OpenOther
+    emit: Callable[[Event], None] | None = None
 
     async def attach(self, held: Held, ack: Ack) -> None:
         """Have every follow-up of *ack* in its queue, or, where the queue can, ready to go with the settlement.
@@ -41,30 +46,48 @@ class FollowUps:
         Raises:
             PulpoError: one of them is not confirmed; the delivery must not be acknowledged.
         """
-        own: list[Envelope] = []
+        own: list[tuple[Message, Envelope]] = []
         parent = held.message.uid if held.message and held.message.uid else held.delivery.id
         for index, follow_up in enumerate(ack.follow_ups):
             uid = follow_up_uid(parent, index)
             if isinstance(follow_up, FollowUp):
-                await self._publish_elsewhere(follow_up, uid)
+                await self._publish_elsewhere(held, follow_up, uid)
             else:
-                own.append(self._encoded(follow_up, uid))
-        if self.encoder.capabilities.atomic_follow_ups:
-            held.follow_ups = tuple(own)
-        else:
-            await _publish(self.queue, own)
+                own.append(_encoded(self.encoder, held, follow_up, uid))
+        if not self.encoder.capabilities.atomic_follow_ups:
+            await self._publish(self.queue, self.url, own)
+            return
+        held.follow_ups = tuple(envelope for _, envelope in own)
+        held.announced = tuple(message for message, _ in own) if self.emit else ()
 
-    def _encoded(self, message: Message, uid: str) -> Envelope:
-        return self.encoder.encode(message, uid=uid)[1]
+    def tell(self, held: Held, column: Tally) -> None:
+        """Say what became of those that went with the acknowledgement of *held*; it is in *column* now."""
+        for message in held.announced:
+            if column is Tally.ACKED:
+                event: Event = Published(queue=self.url, message=message)
+            else:
+                error = AdapterError(f"the message that it follows was not acknowledged: {column}")
+                event = PublishFailed(queue=self.url, message=message, error=error)
+            if self.emit is not None:
+                self.emit(event)
 
-    async def _publish_elsewhere(self, follow_up: FollowUp, uid: str) -> None:
+    async def _publish_elsewhere(self, held: Held, follow_up: FollowUp, uid: str) -> None:
         queue, encoder = await answer_of(self.open_other(follow_up.queue))
-        await _publish(queue, [encoder.encode(follow_up.message, uid=uid)[1]])
+        await self._publish(queue, follow_up.queue, [_encoded(encoder, held, follow_up.message, uid)])
+
+    async def _publish(self, queue: Publisher, url: str, encoded: list[tuple[Message, Envelope]]) -> None:
+        if not encoded:
+            return
+        answers = await publish_to(queue, [envelope for _, envelope in encoded])
+        if self.emit:
+            announce(self.emit, url, [message for message, _ in encoded], answers)
+        for answer in answers:
+            if isinstance(answer, AdapterError):
+                raise answer
 
 
-async def _publish(queue: Publisher, envelopes: list[Envelope]) -> None:
-    if not envelopes:
-        return
-    for answer in await answer_of(queue.publish(envelopes)):
-        if isinstance(answer, AdapterError):
-            raise answer
+def _encoded(encoder: Encoder, held: Held, message: Message, uid: str) -> tuple[Message, Envelope]:
+    """Inside the context in which its cause was handled: publish middleware sees what the handler has set there."""
+    if held.context is None:
+        return encoder.encode(message, uid=uid)
+    return held.context.run(encoder.encode, message, uid=uid)

@@ -37,6 +37,8 @@ class Held:
         context: context variables of its handling, once that has begun; its error handler sees them too.
         decision: once its handling has ended.
         follow_ups: envelopes to publish in the transaction of its acknowledgement.
+        announced: the messages in them, where somebody wants to be told.
+        handling: seconds that its handler took, where somebody wants to know.
         extending: an extension of its lease is on its way, so nothing may be settled meanwhile.
         tally: the column of the ledger that waits for it, once its settlement is confirmed.
         settling: what the queue is asked to do with it.
@@ -52,6 +54,8 @@ class Held:
     context: contextvars.Context | None = None
     decision: Decision | None = None
     follow_ups: tuple[Envelope, ...] = ()
+    announced: tuple[Message, ...] = ()
+    handling: float | None = None
     extending: bool = False
     tally: Tally = Tally.LEASE_LOST
     settling: Settling | None = None

@@ -7,6 +7,8 @@ is a WARNING. Bodies are never logged.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pulpo_core.domain.decision import error_text
@@ -25,7 +27,14 @@ log = logging.getLogger("pulpo.dispatcher")
 
 
 class LogObserver:
-    """Writes events to the logger ``pulpo.dispatcher``, with their facts in ``extra`` as ``pulpo_…``."""
+    """Writes events to the logger ``pulpo.dispatcher``, with their facts in ``extra`` as ``pulpo_…``.
+
+    Args:
+        queues: the queue of each route, for those who read the facts.
+    """
+
+    def __init__(self, queues: Mapping[str, str] | None = None) -> None:
+        self._queues = queues or {}
 
     @staticmethod
     def wants_deliveries() -> bool:
@@ -36,7 +45,8 @@ class LogObserver:
         """Log *event*, if it is worth a line."""
         match event:
             case Settled():
-                _settled(event)
+                if self.wants_deliveries():
+                    _settled(event, self._queues.get(event.route))
             case ReceiveFailed(route=route, error=error, delay=delay):
                 log.warning(
                     "%s: receive failed, next in %.1f s: %s",
@@ -71,30 +81,36 @@ class LogObserver:
                 pass
 
 
-def _settled(event: Settled) -> None:
-    milliseconds = event.elapsed.total_seconds() * 1000
+def _settled(event: Settled, queue: str | None) -> None:
+    duration = None if event.handling is None else _milliseconds(event.handling)
     log.info(
-        "%s: %s %s attempt %d %s (%s) in %.1f ms%s",
+        "%s: %s %s attempt %d %s (%s)%s%s",
         event.route,
         event.request_type or "-",
         event.delivery.id,
         event.delivery.attempt,
         event.tally,
         event.reason,
-        milliseconds,
+        "" if duration is None else f" in {duration:.1f} ms",
         f": {event.error}" if event.error else "",
         extra=_facts(
             route=event.route,
+            queue=queue,
             id=event.delivery.id,
             uid=event.delivery.envelope.uid,
             type=event.request_type,
             attempt=event.delivery.attempt,
             settlement=str(event.tally),
             reason=str(event.reason),
-            duration_ms=round(milliseconds, 3),
+            duration_ms=duration,
+            elapsed_ms=_milliseconds(event.elapsed),
             error=event.error,
         ),
     )
+
+
+def _milliseconds(value: timedelta) -> float:
+    return round(value.total_seconds() * 1000, 3)
 
 
 def _facts(**facts: Any) -> dict[str, Any]:

@@ -188,8 +188,10 @@ class Pipeline:
     # ------------------------------------------------------------------------------------------------------- handle
 
     async def _run(self, held: Held, handler: BoundHandler, message: Message) -> Outcome:
+        begun = None
         if self.watched:
             self.emit(Started(route=self.route.name, delivery=held.delivery, message=message))
+            begun = self.clock.monotonic()
         limit = handler.timeout or self.route.timeout
         timer = None
         if limit is not None:
@@ -205,6 +207,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the boundary around handlers
             return await self._failed(held, error, message)
         finally:
+            if begun is not None:
+                held.handling = self.clock.monotonic() - begun
             if timer is not None:
                 timer.cancel()
 

@@ -29,11 +29,13 @@ from pulpo_core.domain.message import DEFAULT_PRIORITY, Message
 from pulpo_core.ports.adapter import Adapter, Publisher
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import PublishMiddleware, Translator
+from pulpo_core.ports.observer import Event, Observer, Published, PublishFailed
 from pulpo_core.translators.json import PulpoJson
 
 from .answers import answer_of
 from .clock import SystemClock, SystemJitter
 from .identity import new_uid
+from .observing import tell
 from .registry import open_queue
 
 T = TypeVar("T")
@@ -101,9 +103,13 @@ def check_limits(message: Message, envelope: Envelope, capabilities: Capabilitie
 class MessagePublisher:
     """Publishes messages to one open queue. May be used by any number of tasks at once."""
 
-    def __init__(self, queue: Publisher, encoder: Encoder) -> None:
+    def __init__(
+        self, queue: Publisher, encoder: Encoder, *, url: str = "", observers: Sequence[Observer] = ()
+    ) -> None:
         self._queue = queue
         self._encoder = encoder
+        self._url = url
+        self._observers = tuple(observers)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -141,10 +147,27 @@ class MessagePublisher:
             else:
                 results.append(encoded)
                 ready.append((index, encoded, envelope))
-        stored = await self._store([envelope for _, _, envelope in ready], patience)
+        stored = await self._store_and_tell([encoded for _, encoded, _ in ready], [each for _, _, each in ready], patience)
         for (index, encoded, _), answer in zip(ready, stored, strict=True):
             results[index] = encoded.published(id=answer) if isinstance(answer, str) else answer
         return results
+
+    async def _store_and_tell(
+        self, messages: Sequence[Message], envelopes: Sequence[Envelope], retry_for: timedelta
+    ) -> Sequence[str | AdapterError]:
+        if not self._observers:
+            return await self._store(envelopes, retry_for)
+        answers: Sequence[str | AdapterError] = [
+            Unavailable("publishing was cancelled before the queue had answered", in_doubt=True)
+        ] * len(envelopes)
+        try:
+            answers = await self._store(envelopes, retry_for)
+        finally:
+            announce(self._emit, self._url, messages, answers)
+        return answers
+
+    def _emit(self, event: Event) -> None:
+        tell(self._observers, event)
 
     async def _store(self, envelopes: Sequence[Envelope], retry_for: timedelta) -> list[str | AdapterError]:
         """Publish, and for *retry_for* publish again what failed for now and is certainly not stored."""
@@ -162,12 +185,26 @@ class MessagePublisher:
         return answers
 
     async def _attempt(self, envelopes: Sequence[Envelope]) -> list[str | AdapterError]:
-        if not envelopes:
-            return []
-        try:
-            return list(await answer_of(self._queue.publish(envelopes)))
-        except AdapterError as error:
-            return [error] * len(envelopes)
+        return await publish_to(self._queue, envelopes) if envelopes else []
+
+
+async def publish_to(queue: Publisher, envelopes: Sequence[Envelope]) -> list[str | AdapterError]:
+    """Publish once; for each envelope its id, or what kept it out."""
+    try:
+        return list(await answer_of(queue.publish(envelopes)))
+    except AdapterError as error:
+        return [error] * len(envelopes)
+
+
+def announce(
+    emit: Callable[[Event], None], url: str, messages: Sequence[Message], answers: Sequence[str | AdapterError]
+) -> None:
+    """Tell what became of *messages* at the queue that *url* names."""
+    for message, answer in zip(messages, answers, strict=True):
+        if isinstance(answer, str):
+            emit(Published(queue=url, message=message.published(id=answer)))
+        else:
+            emit(PublishFailed(queue=url, message=message, error=answer))
 
 
 def _may_repeat(answer: str | AdapterError) -> bool:
@@ -180,6 +217,7 @@ async def open_publisher(
     *,
     translator: Translator | None = None,
     middleware: Sequence[PublishMiddleware] = (),
+    observers: Sequence[Observer] = (),
     adapter: Adapter | None = None,
     clock: Clock | None = None,
     jitter: Jitter | None = None,
@@ -189,6 +227,7 @@ async def open_publisher(
     Args:
         translator: the format to write; pulpo's own JSON unless given.
         middleware: each sees every message before it is encoded, and returns the one to publish.
+        observers: told what was published (`events.Published`) and what was not (`events.PublishFailed`).
 
     Raises:
         ConfigurationError: the URL, the queue or the access to it is wrong.
@@ -203,7 +242,7 @@ async def open_publisher(
             jitter=jitter,
             middleware=tuple(middleware),
         )
-        yield MessagePublisher(queue, encoder)
+        yield MessagePublisher(queue, encoder, url=url, observers=observers)
 
 
 class SyncPublisher:
@@ -251,13 +290,15 @@ def open_publisher_sync(
     *,
     translator: Translator | None = None,
     middleware: Sequence[PublishMiddleware] = (),
+    observers: Sequence[Observer] = (),
     adapter: Adapter | None = None,
 ) -> Generator[SyncPublisher]:
     """`open_publisher` for synchronous code: an event loop in a thread of its own does the work.
 
-    One per process and queue is enough: keep it open as long as the application runs.
+    One per process and queue is enough: keep it open as long as the application runs. That thread tells observers.
     """
-    background = _Background(open_publisher(url, translator=translator, middleware=middleware, adapter=adapter))
+    opened = open_publisher(url, translator=translator, middleware=middleware, observers=observers, adapter=adapter)
+    background = _Background(opened)
     publisher = SyncPublisher(*background.open())
     try:
         yield publisher

@@ -84,6 +84,7 @@ class Pump:
     ledger: Ledger = attrs.field(init=False, factory=Ledger)
     in_hand: dict[Held, None] = attrs.field(init=False, factory=dict)
     last_receive: float | None = attrs.field(init=False, default=None)
+    last_settled: float | None = attrs.field(init=False, default=None)
     unsettled: list[str] = attrs.field(init=False, factory=list)
     _buffer: Buffer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
@@ -107,7 +108,7 @@ class Pump:
             jitter=self.jitter,
             emit=self.emit,
             on_settled=self._on_settled,
-            on_flushed=self._free,
+            on_flushed=self._flushed,
             on_failure=self.on_failure,
         )
 
@@ -330,6 +331,10 @@ class Pump:
         else:
             self._settler.add(held)
 
+    def _flushed(self) -> None:
+        self.last_settled = self.clock.monotonic()
+        self._free()
+
     def _release_waiting(self) -> None:
         for held in self._buffer.drain():
             self._hand_over(held, self.pipeline.decide(held, Cancelled()))
@@ -365,9 +370,11 @@ class Pump:
                 reason=decision.reason,
                 tally=column,
                 elapsed=timedelta(seconds=self.clock.monotonic() - held.received_at),
+                handling=None if held.handling is None else timedelta(seconds=held.handling),
                 error=getattr(settlement, "error", ""),
             )
         )
+        self.follow_ups.tell(held, column)
 
     async def _keep_leases(self) -> None:
         lease = self.capabilities.lease

@@ -54,7 +54,8 @@ class Settled:
 
     Attributes:
         request_type: `None` when the envelope could not be translated.
-        elapsed: from receipt to the end of its handling.
+        elapsed: from receipt to this settlement.
+        handling: what its handler took of that; `None` when none ran.
         error: the failure behind it as one line, else empty.
     """
 
@@ -65,6 +66,7 @@ class Settled:
     reason: Reason
     tally: Tally
     elapsed: timedelta
+    handling: timedelta | None = None
     error: str = ""
 
 
@@ -113,10 +115,24 @@ class Alarm:
 
 @attrs.frozen(kw_only=True, slots=True, eq=False)
 class Published:
-    """A message is in a queue."""
+    """A message is in a queue.
+
+    Attributes:
+        queue: the URL of the queue.
+        message: with its id, unless it was published together with an acknowledgement.
+    """
 
     queue: str
     message: Message
+
+
+@attrs.frozen(kw_only=True, slots=True, eq=False)
+class PublishFailed:
+    """A message is not in the queue that *queue* names, or may not be."""
+
+    queue: str
+    message: Message
+    error: BaseException
 
 
 Event = (
@@ -131,6 +147,7 @@ Event = (
     | SettleFailed
     | Alarm
     | Published
+    | PublishFailed
 )
 
 
