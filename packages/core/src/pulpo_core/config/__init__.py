@@ -1,0 +1,51 @@
+"""Settings: what can be set, where it is read from, and what becomes of it.
+
+`Settings` and its parts are plain values. `load_settings` reads them from files and the environment, for which the
+extra ``pulpo-core[config]`` is needed; `routes_of` makes the routes they describe.
+"""
+
+from .loading import Loaded, WrongSettings, load_settings, read_settings
+from .references import call, did_you_mean, kind_of, load_object
+from .routes import (
+    TRANSLATORS,
+    add_handler,
+    dispatcher_options,
+    load_translator,
+    policy_of,
+    route_of,
+    routes_of,
+)
+from .settings import (
+    BackoffSettings,
+    BannerSettings,
+    BreakerSettings,
+    HandlerSettings,
+    PolicySettings,
+    RouteSettings,
+    Settings,
+)
+
+__all__ = [
+    "TRANSLATORS",
+    "BackoffSettings",
+    "BannerSettings",
+    "BreakerSettings",
+    "HandlerSettings",
+    "Loaded",
+    "PolicySettings",
+    "RouteSettings",
+    "Settings",
+    "WrongSettings",
+    "add_handler",
+    "call",
+    "did_you_mean",
+    "dispatcher_options",
+    "kind_of",
+    "load_object",
+    "load_settings",
+    "load_translator",
+    "policy_of",
+    "read_settings",
+    "route_of",
+    "routes_of",
+]
