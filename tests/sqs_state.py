@@ -188,6 +188,11 @@ class SqsState:
         self.queue(asked["QueueUrl"]).messages.clear()
         return {}
 
+    def delete_queue(self, asked: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """DeleteQueue."""
+        del self.queues[self.queue(asked["QueueUrl"]).name]
+        return {}
+
     # --- sending
 
     def send_message(self, asked: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -371,6 +376,7 @@ OPERATIONS: Final[Mapping[str, Callable[[SqsState, Mapping[str, Any], float], di
     "CreateQueue": SqsState.create_queue,
     "DeleteMessage": SqsState.delete_message,
     "DeleteMessageBatch": SqsState.delete_message_batch,
+    "DeleteQueue": SqsState.delete_queue,
     "GetQueueAttributes": SqsState.get_queue_attributes,
     "GetQueueUrl": SqsState.get_queue_url,
     "PurgeQueue": SqsState.purge_queue,

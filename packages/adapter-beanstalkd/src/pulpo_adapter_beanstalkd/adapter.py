@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 import attrs
 
@@ -19,6 +20,8 @@ from pulpo_core import (
     Jitter,
     Queue,
     QueueURL,
+    SystemClock,
+    SystemJitter,
     Unsupported,
     duration,
     one_of,
@@ -121,11 +124,22 @@ def _over_unix_socket(parts: QueueURL, given: dict[str, Any]) -> dict[str, Any]:
     return given | {"socket": parts.path}
 
 
+def scratch_url(settings: Settings, name: str) -> str:
+    """The URL of a tube called after *name* at the beanstalkd of *settings*."""
+    tube = f"{settings.tube[:100]}.{name}"
+    limits = {"ttr": "2s", "timeout": f"{settings.timeout:g}", "connect_timeout": f"{settings.connect_timeout:g}"}
+    if settings.socket:
+        return f"{SCHEME}://{quote(settings.socket)}?{urlencode({'tube': tube, **limits})}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{SCHEME}://{host}:{settings.port}/{quote(tube)}?{urlencode(limits)}"
+
+
 class BeanstalkdAdapter:
     """Tubes of beanstalkd: priority, delay, time to run, bury and kick are its own."""
 
     scheme = SCHEME
     capabilities = CAPABILITIES
+    own_clock = True
 
     def open(self, url: str, *, clock: Clock, jitter: Jitter) -> AbstractAsyncContextManager[Queue]:
         """The tube that *url* names. A tube is there as soon as it is named, and gone when nothing is in it."""
@@ -135,6 +149,18 @@ class BeanstalkdAdapter:
         """Always `Unsupported`: a tube is there as soon as it is named."""
         settings = Settings.of(url)
         raise Unsupported(f"tube {settings.tube} needs no creating: it is there as soon as something is put into it")
+
+    def scratch_url(self, url: str, name: str) -> str:
+        """A tube of its own at the same beanstalkd, whose jobs have a time to run of 2 s."""
+        return scratch_url(Settings.of(url), name)
+
+    async def remove(self, url: str) -> None:
+        """Delete every job of the tube and every record of a burial; a tube without jobs is gone."""
+        from .removing import remove  # noqa: PLC0415 - asyncio and all that: only who tries a contract needs it
+
+        clock = SystemClock()
+        async with self.open(url, clock=clock, jitter=SystemJitter()) as queue:
+            await remove(queue, clock)
 
 
 @asynccontextmanager

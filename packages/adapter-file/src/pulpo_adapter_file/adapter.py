@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 import attrs
 
@@ -31,6 +32,7 @@ class FileAdapter:
 
     scheme = SCHEME
     capabilities = _CAPABILITIES
+    own_clock = False
 
     def open(self, url: str, *, clock: Clock, jitter: Jitter) -> AbstractAsyncContextManager[Queue]:  # noqa: ARG002 - nothing here is left to chance
         """The queue that *url* names; the file is made, for its owner alone, when first published to or worked on."""
@@ -54,3 +56,15 @@ class FileAdapter:
         from .creating import create  # noqa: PLC0415 - as above
 
         return await create(Settings.of(url), options)
+
+    def scratch_url(self, url: str, name: str) -> str:
+        """A queue in a file of its own beside that of *url*: the same disk, and none of its messages."""
+        path = Settings.of(url).path
+        scratch = path.with_name(f"{path.stem[:100]}.{name}{path.suffix}")
+        return f"{SCHEME}://{quote(str(scratch))}{url[len(url.partition('?')[0]) :]}"
+
+    async def remove(self, url: str) -> None:
+        """Remove the file that *url* names, and what lies beside it."""
+        from .removing import remove  # noqa: PLC0415 - as above
+
+        await remove(Settings.of(url))

@@ -304,7 +304,7 @@ class ScratchQueues(Protocol):
 
     @property
     def own_clock(self) -> bool:
-        """Whether its brokers keep time by a clock of their own: then a trial takes as long as its delays and leases."""
+        """Whether its brokers keep time by clocks of their own: a trial then takes as long as its delays and leases."""
         ...
 
     def scratch_url(self, url: str, name: str) -> str:
@@ -327,7 +327,7 @@ class ScratchQueues(Protocol):
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """How much a diagnosis matters."""
 
     OK = "ok"
     WARNING = "warning"  # it works, and something is weaker than it need be
@@ -335,7 +335,7 @@ class Level(StrEnum):
 
 
 @attrs.frozen(kw_only=True, slots=True)
-class Finding:
+class Diagnosis:
     """What an examination found about one thing.
 
     Attributes:
@@ -369,11 +369,11 @@ class Usage:
 class Examiner(Protocol):
     """What some adapters offer beside `Adapter`: a look at how a queue is set up, for `pulpo doctor`."""
 
-    async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Finding]:
+    async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Diagnosis]:
         """Everything worth knowing about the queue that *url* names, the good as well as the bad.
 
         Changes nothing and receives nothing. May be called while others use the queue. What cannot be looked at, a
-        permission that is missing included, is a finding, and nothing is raised for it.
+        permission that is missing included, is a diagnosis, and nothing is raised for it.
 
         Raises:
             AdapterError, ConfigurationError: the queue cannot be opened at all.

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .clauses import CLAUSES
     from .contract import AdapterContract
     from .harness import Harness
+    from .live import LiveHarness
     from .machine import queue_machine
     from .real_clock import RealClock
     from .trial import Finding, Skipped, Verdict, fresh_bench, run_clause, try_clauses
@@ -65,6 +66,7 @@ _LATE = {
     "Clause": "clause",
     "Finding": "trial",
     "Harness": "harness",
+    "LiveHarness": "live",
     "Need": "clause",
     "RealClock": "real_clock",
     "Skipped": "trial",
@@ -91,6 +93,7 @@ __all__ = [
     "Clause",
     "Finding",
     "Harness",
+    "LiveHarness",
     "LoopClock",
     "ManualClock",
     "Need",

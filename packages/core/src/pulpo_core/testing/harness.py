@@ -112,6 +112,10 @@ class Harness:
         """Whether *hook* is overridden."""
         return getattr(type(self), hook) is not getattr(Harness, hook)
 
+    def why_not(self, hook: str) -> str:
+        """Why *hook* is not offered, for the report."""
+        return f"the harness does not offer {hook}()"
+
     def clock(self) -> MovableClock:
         """A clock of the kind that `time` says, for one clause."""
         kinds: dict[str, Callable[[], MovableClock]] = {"manual": ManualClock, "virtual": LoopClock, "real": RealClock}
@@ -123,6 +127,9 @@ class Harness:
             run_virtual(main, time_limit=_LIFETIME)
         else:
             asyncio.run(_guarded(main))
+
+    def stop(self) -> None:
+        """Nothing that still runs is wanted any more; whoever runs clauses in other threads cancels them here."""
 
 
 async def _guarded(main: Coroutine[Any, Any, None]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 
@@ -38,7 +39,7 @@ async def run_clause(clause: Clause, harness: Harness) -> None:
     """
     for hook in clause.hooks:
         if not harness.offers(hook):
-            raise Skipped(f"the harness does not offer {hook}()")
+            raise Skipped(harness.why_not(hook))
     if clause.steered and harness.time == "real":
         raise Skipped("it takes long, and the time of this queue cannot be moved")
     async with fresh_bench(harness) as bench:
@@ -68,13 +69,26 @@ class Verdict:
     text: str = ""
 
 
-def try_clauses(harness: Harness, clauses: Iterable[Clause]) -> Iterator[Verdict]:
-    """Try *clauses* one after another, without pytest; a verdict on each as soon as it is known.
+def try_clauses(harness: Harness, clauses: Iterable[Clause], *, beside: int = 1) -> Generator[Verdict]:
+    """Try *clauses*, without pytest; a verdict on each as soon as it is known.
 
-    Only what concerns the harness itself is raised: `KeyboardInterrupt` and its like.
+    Only what concerns the harness itself is raised: `KeyboardInterrupt` and its like. The harness is
+    told to `Harness.stop` then, and when nobody asks for further verdicts.
+
+    Args:
+        beside: how many are tried at once, each in a thread and on an event loop of its own; where a
+            clause mostly waits for a broker's clock, that saves time. With 1 they are tried here, in order.
     """
-    for clause in clauses:
-        yield _verdict(harness, clause)
+    if beside == 1:
+        yield from (_verdict(harness, clause) for clause in clauses)
+        return
+    with ThreadPoolExecutor(beside, thread_name_prefix="clause") as pool:
+        trials = [pool.submit(_verdict, harness, clause) for clause in clauses]
+        try:
+            yield from (trial.result() for trial in as_completed(trials))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            harness.stop()
 
 
 def _verdict(harness: Harness, clause: Clause) -> Verdict:

@@ -86,6 +86,11 @@ class _Stores:
             if not self._holders[name] and not self._stores[name]:
                 del self._holders[name], self._stores[name]
 
+    def forget(self, name: str) -> None:
+        with self._lock:
+            if not self._holders.get(name):
+                self._stores.pop(name, None)
+
 
 _STORES: Final = _Stores()
 
@@ -95,6 +100,7 @@ class MemoryAdapter:
 
     scheme = SCHEME
     capabilities = _CAPABILITIES
+    own_clock = False
 
     def open(self, url: str, *, clock: Clock, jitter: Jitter) -> AbstractAsyncContextManager[Queue]:  # noqa: ARG002 - the port's
         """The queue that *url* names; all that are opened under one name share their messages."""
@@ -104,6 +110,14 @@ class MemoryAdapter:
         """Always `Unsupported`: a queue in memory is there as soon as it is named."""
         Settings.of(url)
         raise Unsupported(f"{url} needs no creating: it is there as soon as it is opened")
+
+    def scratch_url(self, url: str, name: str) -> str:
+        """A queue of that name in this process, with the parameters of *url*."""
+        return f"{SCHEME}://{Settings.of(url).name}.{name}{url[len(url.partition('?')[0]) :]}"
+
+    async def remove(self, url: str) -> None:
+        """Forget the queue and its messages, unless somebody has it open."""
+        _STORES.forget(Settings.of(url).name)
 
 
 @asynccontextmanager
