@@ -147,7 +147,9 @@ class MessagePublisher:
             else:
                 results.append(encoded)
                 ready.append((index, encoded, envelope))
-        stored = await self._store_and_tell([encoded for _, encoded, _ in ready], [each for _, _, each in ready], patience)
+        stored = await self._store_and_tell(
+            [encoded for _, encoded, _ in ready], [each for _, _, each in ready], patience
+        )
         for (index, encoded, _), answer in zip(ready, stored, strict=True):
             results[index] = encoded.published(id=answer) if isinstance(answer, str) else answer
         return results
