@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
@@ -19,6 +19,7 @@ from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStoppe
 
 from .binding import finish
 from .clock import SystemClock, SystemJitter
+from .flow import Flow
 from .follow_ups import FollowUps
 from .gate import Gate
 from .handlers import as_table
@@ -164,6 +165,31 @@ class Dispatcher:
         if now and self._cut_requested is not None:
             self._cut_requested.set()
 
+    @property
+    def paused(self) -> Set[str]:
+        """Names of the routes that were paused and not resumed."""
+        return {name for name, pump in self._pumps.items() if pump.flow.paused}
+
+    def pause(self, route: str) -> None:
+        """Let *route* receive no more until `resume`; what runs goes on, what waits for a slot is given back.
+
+        Idempotent; to be called in the event loop that runs it, while it runs.
+
+        Raises:
+            ConfigurationError: it runs no route of that name.
+        """
+        self._pump_of(route).pause()
+
+    def resume(self, route: str) -> None:
+        """Let *route* receive again. Idempotent; where to call it and what it raises: see `pause`."""
+        self._pump_of(route).resume()
+
+    def _pump_of(self, route: str) -> Pump:
+        pump = self._pumps.get(route)
+        if pump is None:
+            raise ConfigurationError(f"no route is called {route!r}; there are: {', '.join(self._pumps) or 'none yet'}")
+        return pump
+
     async def run(self) -> None:
         """Run every route to its end.
 
@@ -277,7 +303,8 @@ class Dispatcher:
             watched=watched,
             until=self._until,
             quota=quota,
-            gate=gate,
+            gate=gate.entry(route.weight),
+            flow=Flow.of(route, self._clock, self._emit),
             max_hold=MAX_HOLD,
             flush_for=FLUSH_FOR,
         )

@@ -17,6 +17,8 @@ from pulpo_core.ports.observer import (
     Event,
     LeaseGone,
     ReceiveFailed,
+    RouteHeld,
+    RouteResumed,
     RouteStarted,
     RouteStopped,
     Settled,
@@ -73,6 +75,11 @@ class LogObserver:
                 )
             case Alarm(route=route, text=text):
                 log.warning("%s: %s", route, text, extra=_facts(route=route))
+            case RouteHeld(route=route, cause=cause, duration=duration):
+                span = f" for {duration.total_seconds():g} s" if duration else ""
+                log.warning("%s: receives nothing%s (%s)", route, span, cause, extra=_facts(route=route))
+            case RouteResumed(route=route):
+                log.warning("%s: receives again", route, extra=_facts(route=route))
             case RouteStarted(route=route):
                 log.info("%s: receiving", route, extra=_facts(route=route))
             case RouteStopped(route=route):

@@ -14,35 +14,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import attrs
 
-from pulpo_core.domain.backoff import Backoff, JitterMode
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.errors import AdapterError
 from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed, LostLease, Outcome
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.ports.adapter import Accounting, Provider
 from pulpo_core.ports.clock import Clock, Jitter
-from pulpo_core.ports.observer import Event, LeaseGone, Received, ReceiveFailed, Settled
+from pulpo_core.ports.observer import Event, LeaseGone, Received, Settled
 
-from .answers import answer_of
 from .buffer import Buffer, GroupBuffer
+from .flow import Flow
 from .follow_ups import FollowUps
-from .gate import Gate
+from .gate import Entry
 from .held import Held, Stage
 from .idlers import Idlers
 from .leases import LeaseKeeper
 from .ledger import Ledger
 from .pipeline import Pipeline
+from .receiver import Receiver
 from .settler import Settler
 from .until import Quota, Until
-
-#: Pauses between receives that fail: quick at first, since most faults pass at once.
-RECEIVE_BACKOFF: Final = Backoff(base=timedelta(milliseconds=200), cap=timedelta(seconds=30), jitter=JitterMode.EQUAL)
 
 #: Deliveries whose handler has ended and whose settlement is not confirmed yet, beside those in slots.
 MIN_UNSETTLED: Final = 20
@@ -59,6 +56,7 @@ class Pump:
 
     Attributes:
         gate: bounds the handlers of the whole process.
+        flow: whether anything may be received at all.
         on_failure: told when it cannot go on; expected to stop every route, this one too.
         flush_for: how long settlements may take at the end.
     """
@@ -78,7 +76,8 @@ class Pump:
     watched: bool
     until: Until
     quota: Quota
-    gate: Gate
+    gate: Entry
+    flow: Flow
     max_hold: timedelta
     flush_for: timedelta
     ledger: Ledger = attrs.field(init=False, factory=Ledger)
@@ -99,7 +98,7 @@ class Pump:
     _cut: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.gate.when_free(self._room.wake_one)
+        self.gate.when_free = self._room.wake_one
         self._buffer = GroupBuffer() if self.capabilities.groups else Buffer()
         self._settler = Settler(
             route=self.name,
@@ -130,9 +129,19 @@ class Pump:
     def stop(self) -> None:
         """Receive no more; what runs goes on, what waits for a slot is given back."""
         self._stopping.set()
+        self.flow.changed.set()
         self.provider.interrupt()
         self._release_waiting()
         self._free()
+
+    def pause(self) -> None:
+        """Receive no more until `resume`; what runs goes on, what waits for a slot is given back."""
+        self.flow.pause()
+        self._release_waiting()
+
+    def resume(self) -> None:
+        """Receive again."""
+        self.flow.resume()
 
     def cut(self) -> None:
         """The grace is over: cancel what still runs."""
@@ -158,67 +167,34 @@ class Pump:
 
     async def _receive_until_stopped(self, slots: asyncio.TaskGroup) -> None:
         try:
-            await self._receive_on_and_on(slots)
+            await self._receiver_of(slots).run()
         except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
             self.on_failure(error)
 
-    async def _receive_on_and_on(self, slots: asyncio.TaskGroup) -> None:
-        wait = timedelta() if self.until.polls else self.quota.patience(self.wait)
-        empty_polls = failures = 0
-        while await self._has_room():
-            wanted = await self.quota.claim(self._room_for())
-            if not wanted:
-                return
-            received = 0
-            try:
-                if self._stopping.is_set():
-                    return
-                deliveries = await answer_of(self.provider.receive(wanted, wait))
-                received = len(deliveries)
-            except AdapterError as error:
-                if not error.temporary:
-                    raise
-                failures += 1
-                await self._back_off(error, failures)
-                continue
-            finally:
-                self.quota.used(received, of=wanted)
-            failures = 0
-            empty_polls = 0 if deliveries else empty_polls + 1
-            self._take_in(deliveries, slots)
-            if self.until.once or await self._nothing_more(empty_polls):
-                return
-
-    async def _has_room(self) -> bool:
-        """Wait until a delivery could be taken in; whether to go on at all."""
-        while not self._stopping.is_set():
-            if self._room_for() > 0:
-                return True
-            await self._room.wait()
-        return False
+    def _receiver_of(self, slots: asyncio.TaskGroup) -> Receiver:
+        return Receiver(
+            route=self.name,
+            provider=self.provider,
+            wait=self.wait,
+            until=self.until,
+            quota=self.quota,
+            flow=self.flow,
+            clock=self.clock,
+            jitter=self.jitter,
+            emit=self.emit,
+            room=self._room_for,
+            made_room=self._room,
+            take_in=partial(self._take_in, slots),
+            something_to_wait_for=self._something_to_wait_for,
+            stopping=self._stopping,
+        )
 
     def _room_for(self) -> int:
-        in_slots = self._running + len(self._buffer.waiting)
-        free = self.concurrency + self.prefetch - in_slots
+        """How many more deliveries can be taken in: slots are free, and not too many wait for their confirmation."""
+        waiting = len(self._buffer.waiting)
+        free = self.concurrency + self.prefetch - self._running - waiting
         bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, self.concurrency)
-        return int(min(free, bound - len(self.in_hand), self.gate.free - len(self._buffer.waiting)))
-
-    async def _back_off(self, error: AdapterError, failures: int) -> None:
-        delay = RECEIVE_BACKOFF.delay(failures, self.jitter.random())
-        self.emit(ReceiveFailed(route=self.name, error=error, delay=delay))
-        await self.clock.wait(self._stopping, delay.total_seconds())
-
-    async def _nothing_more(self, empty_polls: int) -> bool:
-        """Whether `Until` is reached; pauses between polls that brought nothing."""
-        if not empty_polls:
-            return False
-        if self.until.burst:
-            return not await self._something_to_wait_for()
-        if self.until.max_empty_polls is not None:
-            if empty_polls >= self.until.max_empty_polls:
-                return True
-            await self.clock.wait(self._stopping, self.until.poll_interval.total_seconds())
-        return False
+        return int(min(free, bound - len(self.in_hand), self.gate.room - waiting))
 
     async def _something_to_wait_for(self) -> bool:
         """Whether anything was in hand: its end may have put something into the queue."""
@@ -228,7 +204,7 @@ class Pump:
             await self._nothing.wait()
         return True
 
-    def _take_in(self, deliveries: Sequence[Delivery], slots: asyncio.TaskGroup) -> None:
+    def _take_in(self, slots: asyncio.TaskGroup, deliveries: Sequence[Delivery]) -> None:
         now = self.last_receive = self.clock.monotonic()
         if not deliveries:
             return
@@ -241,7 +217,7 @@ class Pump:
         if self.watched:
             for delivery in deliveries:
                 self.emit(Received(route=self.name, delivery=delivery))
-        if self._stopping.is_set():  # they came while the route was being stopped
+        if self._stopping.is_set() or self.flow.paused:  # a receive that was on its way brought them
             self._release_waiting()
             return
         self._rouse(slots)
@@ -324,6 +300,8 @@ class Pump:
     def _hand_over(self, held: Held, decision: Decision) -> None:
         held.decision = decision
         held.stage = Stage.HANDLED
+        if self.flow.circuit is not None:
+            self.flow.note(decision)
         if decision.settlement is None:
             held.stage = Stage.DONE
             self._on_settled(held, decision.tally)

@@ -11,6 +11,7 @@ import attrs
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.limits import Breaker, RateLimit
 from pulpo_core.domain.policy import Policy
 from pulpo_core.ports.adapter import Adapter
 from pulpo_core.ports.handler import ErrorHandler, Middleware, PublishMiddleware, Translator
@@ -45,6 +46,10 @@ def _wait(value: object) -> timedelta:
     return seconds(value, field="wait")
 
 
+def _rate(value: RateLimit | str) -> RateLimit:
+    return RateLimit.of(value)
+
+
 #: Capabilities that a queue has or lacks; what is a number or a word is nothing to need by its name.
 _CAN_BE_NEEDED: Final = sorted(field.name for field in attrs.fields(Capabilities) if isinstance(field.default, bool))
 
@@ -71,6 +76,10 @@ class Route:
         prefetch: deliveries held beyond that, their leases kept, so that a slot never waits.
         timeout: seconds or timedelta that one message may take; `None` for no limit.
         wait: how long one receive waits at the queue for a message.
+        rate_limit: no more messages than that are received, by each process; a `RateLimit` or its text, ``100/s``.
+        breaker: stops receiving for a while when handlers do nothing but fail.
+        weight: its share of the dispatcher's ``concurrency`` while other routes with weights want it too. It then
+            holds up to so many deliveries in front of the limit, their leases kept; without a weight it holds none.
         falsy_retries: any falsy result retries, as in loafer 2, and not just `False`.
         middleware: wraps handling, the first outermost.
         publish_middleware: wraps the publishing of follow-up messages.
@@ -90,6 +99,11 @@ class Route:
     prefetch: int = attrs.field(kw_only=True, default=0, validator=_at_least(0))
     timeout: timedelta | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(time_limit))
     wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=_wait)
+    rate_limit: RateLimit | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(_rate))
+    breaker: Breaker | None = attrs.field(
+        kw_only=True, default=None, validator=attrs.validators.optional(_kind(Breaker))
+    )
+    weight: int | None = attrs.field(kw_only=True, default=None, validator=attrs.validators.optional(_at_least(1)))
     falsy_retries: bool = attrs.field(kw_only=True, default=False)
     middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())
     publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=())

@@ -32,6 +32,27 @@ class RouteStopped:
 
 
 @attrs.frozen(kw_only=True, slots=True, eq=False)
+class RouteHeld:
+    """A route receives no more for a while.
+
+    Attributes:
+        cause: ``paused``, by a person, or ``breaker``, since its handlers do nothing but fail.
+        duration: for how long; `None` until a person says otherwise.
+    """
+
+    route: str
+    cause: str
+    duration: timedelta | None
+
+
+@attrs.frozen(kw_only=True, slots=True, eq=False)
+class RouteResumed:
+    """A route that was held receives again."""
+
+    route: str
+
+
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class Received:
     """A delivery came in."""
 
@@ -138,6 +159,8 @@ class PublishFailed:
 Event = (
     RouteStarted
     | RouteStopped
+    | RouteHeld
+    | RouteResumed
     | Received
     | Started
     | Settled
