@@ -42,10 +42,15 @@ _CREDENTIALS = {
 
 
 class Page:
-    """A page whose text is *text*. Everything is made when it is first needed, and ends with `close`."""
+    """A page whose text is *text*. Everything is made when it is first needed, and ends with `close`.
+
+    Attributes:
+        broken: whether a block has failed, so that those after it have nothing to stand on.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.broken = False
         self._stack = contextlib.ExitStack()
         self.root = Path(tempfile.mkdtemp(prefix="pulpo-page-"))  # short: names of sockets have 107 bytes
         self._stack.callback(shutil.rmtree, self.root, ignore_errors=True)

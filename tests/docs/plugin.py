@@ -39,7 +39,13 @@ def _evaluate(example: Example) -> str | None:
 
     if "page" not in example.namespace:
         example.namespace["page"] = Page(example.document.text)
-    return evaluate(example.namespace["page"], example.parsed.language, example.parsed.source, line=example.line)
+    page = example.namespace["page"]
+    if page.broken:
+        pytest.skip("a block before this one has failed")
+    page.broken = True
+    complaint = evaluate(page, example.parsed.language, example.parsed.source, line=example.line)
+    page.broken = complaint is not None
+    return complaint
 
 
 def _close(namespace: dict[str, Any]) -> None:
