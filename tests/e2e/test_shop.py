@@ -86,7 +86,7 @@ def test_what_was_buried_is_kicked_once_the_cause_is_mended(shop: Shop) -> None:
     assert shop.counts() == NOTHING | {"buried": 1}
 
     shop.write(JOURNAL + "def charge(payload, delivery): write(f'{delivery.attempt} {payload}')\n")
-    assert shop.pulpo("buried", "kick", "--all").out == "kicked 1 message\n"
+    assert shop.pulpo("buried", "kick", "--all", "--yes").out == "kicked 1 message\n"
     shop.pulpo("run", "--handler", "charge=jobs:charge", "--burst")
 
     assert shop.journal == ["1 17 coins"]
@@ -131,7 +131,7 @@ def test_what_is_put_can_be_looked_at_and_taken_out_again(shop: Shop, any_url: s
 
 
 def test_an_id_that_is_not_there_is_status_1_everywhere(shop: Shop, any_url: str) -> None:
-    commands = [["peek"], ["delete"], ["buried", "kick"], ["buried", "show"], ["buried", "delete"]]
+    commands = [["peek"], ["delete", "-y"], ["buried", "kick", "-y"], ["buried", "show"], ["buried", "delete", "-y"]]
     shop.pulpo("publish", "--payload", "x", "--queue", any_url)
 
     for command in commands:
@@ -152,8 +152,8 @@ def test_what_was_buried_can_be_listed_kicked_and_deleted_everywhere(shop: Shop,
     assert sorted(record["id"] for record in records) == sorted(ids)
     assert {record["reason"] for record in records} == {"attempts-exhausted"}
     assert {record["error"] for record in records} == {"LookupError: no such customer"}
-    assert shop.pulpo("buried", "kick", ids[0], *queue).out == "kicked 1 message\n"
-    assert shop.pulpo("buried", "delete", ids[1], *queue).out.split() == [ids[1]]
+    assert shop.pulpo("buried", "kick", ids[0], "--yes", *queue).out == "kicked 1 message\n"
+    assert shop.pulpo("buried", "delete", ids[1], "--yes", *queue).out.split() == [ids[1]]
     counted = shop.pulpo("stats", *queue, "--json").json
     assert (counted["ready"], counted["buried"]) == (1, 1)
 

@@ -78,19 +78,19 @@ def test_only_what_is_buried_is_shown(pulpo: Pulpo, url: str, ids: list[str]) ->
 
 
 def test_kick_puts_back_to_work(pulpo: Pulpo, url: str, ids: list[str]) -> None:
-    assert pulpo("buried", "kick", ids[0], "--queue", url).out == "kicked 1 message\n"
+    assert pulpo("buried", "kick", "--yes", ids[0], "--queue", url).out == "kicked 1 message\n"
 
     assert pulpo("peek", ids[0], "--queue", url, "--json").json["state"] == "ready"
 
 
 def test_kicking_all_can_be_limited(pulpo: Pulpo, url: str, ids: list[str]) -> None:
-    assert pulpo("buried", "kick", "--all", "--limit", "2", "--queue", url, "--json").json == {"kicked": 2}
-    assert pulpo("buried", "kick", "--all", "--queue", url).out == "kicked 1 message\n"
-    assert pulpo("buried", "kick", "--all", "--queue", url).out == "kicked 0 messages\n"
+    assert pulpo("buried", "kick", "--yes", "--all", "--limit", "2", "--queue", url, "--json").json["kicked"] == 2
+    assert pulpo("buried", "kick", "--yes", "--all", "--queue", url).out == "kicked 1 message\n"
+    assert pulpo("buried", "kick", "--yes", "--all", "--queue", url).out == "kicked 0 messages\n"
 
 
 def test_one_wrong_id_keeps_the_others_buried(pulpo: Pulpo, url: str, ids: list[str]) -> None:
-    outcome = pulpo("buried", "kick", ids[0], "404", "--queue", url)
+    outcome = pulpo("buried", "kick", "--yes", ids[0], "404", "--queue", url)
 
     assert outcome.status == 1
     assert "404" in outcome.complaint
@@ -100,7 +100,7 @@ def test_one_wrong_id_keeps_the_others_buried(pulpo: Pulpo, url: str, ids: list[
 def test_delete_removes_what_is_buried_and_nothing_else(pulpo: Pulpo, url: str, ids: list[str]) -> None:
     ready = pulpo("peek", "--queue", url, "--json").json["id"]
 
-    outcome = pulpo("buried", "delete", ids[0], ready, "--queue", url)
+    outcome = pulpo("buried", "delete", "--yes", ids[0], ready, "--queue", url)
 
     assert outcome.status == 1
     assert outcome.lines == [ids[0]]
@@ -139,7 +139,7 @@ def test_ids_or_all_but_not_both_and_not_neither(pulpo: Pulpo, url: str, command
     for arguments in ([], ["7", "--all"]):
         outcome = pulpo("buried", command, *arguments, "--queue", url)
         assert outcome.status == 2
-        assert "give either IDs or --all" in outcome.complaint
+        assert "give either IDs, or --all, or filters" in outcome.complaint
 
 
 def test_nothing_buried_is_no_error_and_an_empty_document(pulpo: Pulpo, url: str) -> None:

@@ -96,7 +96,7 @@ def test_pop_from_an_empty_queue_is_no_message_and_no_error(pulpo: Pulpo, url: s
 def test_delete_removes_what_is_there_and_names_what_is_not(pulpo: Pulpo, url: str) -> None:
     first, second, delayed = publish(url, Message(), Message(), Message(delay=60))
 
-    outcome = pulpo("delete", first, "404", delayed, "--queue", url)
+    outcome = pulpo("delete", "--yes", first, "404", delayed, "--queue", url)
 
     assert outcome.status == 1
     assert outcome.lines == [first, delayed]
@@ -107,7 +107,7 @@ def test_delete_removes_what_is_there_and_names_what_is_not(pulpo: Pulpo, url: s
 def test_delete_as_json_has_both_lists(pulpo: Pulpo, url: str) -> None:
     [id_] = publish(url, Message())
 
-    outcome = pulpo("delete", id_, "404", "--queue", url, "--json")
+    outcome = pulpo("delete", "--yes", id_, "404", "--queue", url, "--json")
 
     assert outcome.json["deleted"] == [id_]
     assert list(outcome.json["failed"]) == ["404"]
@@ -124,8 +124,17 @@ def test_purge_empties_the_states_that_are_named_and_no_others(pulpo: Pulpo, url
     assert [left[name] for name in ("ready", "delayed", "buried")] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("command", [["purge", "--state", "ready"], ["buried", "delete", "--all"]])
-def test_what_cannot_be_undone_needs_yes_where_nobody_can_be_asked(pulpo: Pulpo, url: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["purge", "--state", "ready"],
+        ["delete", "1"],
+        ["buried", "delete", "1"],
+        ["buried", "kick", "1"],
+        ["move", "--to", "memory://elsewhere"],
+    ],
+)
+def test_what_changes_a_queue_needs_yes_where_nobody_can_be_asked(pulpo: Pulpo, url: str, command: list[str]) -> None:
     publish(url, Message())
 
     outcome = pulpo(*command, "--queue", url, stdin="y\n")

@@ -40,7 +40,7 @@ def test_move_takes_what_is_ready_to_the_other_queue(pulpo: Pulpo, url: str) -> 
     other = f"{url}-other"
     publish(url, *(Message(request_type="greet", body={"n": n}) for n in range(250)), Message(delay=60))
 
-    outcome = pulpo("move", "--queue", url, "--to", other)
+    outcome = pulpo("move", "--yes", "--queue", url, "--to", other)
 
     assert outcome.out == "moved 250 messages\n"
     assert pulpo("stats", "--queue", other, "--json").json["ready"] == 250
@@ -53,7 +53,7 @@ def test_what_is_moved_keeps_its_identity_and_priority(pulpo: Pulpo, url: str) -
     publish(url, Message(body={"k": 1}, priority=9, header={"tenant": "acme"}))
     uid = pulpo("peek", "--queue", url, "--json").json["header"]["uid"]
 
-    pulpo("move", "--queue", url, "--to", other)
+    pulpo("move", "--yes", "--queue", url, "--to", other)
 
     moved = pulpo("peek", "--queue", other, "--json").json
     assert (moved["header"]["uid"], moved["header"]["priority"], moved["body"]) == (uid, 9, {"k": 1})
@@ -62,14 +62,14 @@ def test_what_is_moved_keeps_its_identity_and_priority(pulpo: Pulpo, url: str) -
 def test_a_move_can_be_limited(pulpo: Pulpo, url: str) -> None:
     publish(url, *(Message() for _ in range(5)))
 
-    assert pulpo("move", "--queue", url, "--to", f"{url}-other", "--limit", "2", "--json").json == {"moved": 2}
+    assert pulpo("move", "--yes", "--queue", url, "--to", f"{url}-other", "--limit", "2", "--json").json["moved"] == 2
     assert pulpo("stats", "--queue", url, "--json").json["ready"] == 3
 
 
 def test_what_the_other_queue_refuses_stays(pulpo: Pulpo, url: str) -> None:
     publish(url, Message(body={"payload": "x" * 400}))
 
-    outcome = pulpo("move", "--queue", url, "--to", f"{url}-other?max_body=300")
+    outcome = pulpo("move", "--yes", "--queue", url, "--to", f"{url}-other?max_body=300")
 
     assert outcome.status == 1
     assert outcome.out == "moved 0 messages\n"
@@ -80,7 +80,7 @@ def test_what_the_other_queue_refuses_stays(pulpo: Pulpo, url: str) -> None:
 def test_a_queue_is_not_moved_into_itself(pulpo: Pulpo, url: str) -> None:
     publish(url, Message())
 
-    outcome = pulpo("move", "--queue", url, "--to", f"{url}?lease=5s")
+    outcome = pulpo("move", "--yes", "--queue", url, "--to", f"{url}?lease=5s")
 
     assert outcome.status == 2
     assert "both URLs seem to name the same queue" in outcome.complaint
@@ -102,5 +102,5 @@ def test_an_option_of_a_queue_is_a_pair(pulpo: Pulpo, url: str) -> None:
 def test_the_other_queue_is_looked_at_before_anything_moves(pulpo: Pulpo, url: str, to: str) -> None:
     publish(url, Message())
 
-    assert pulpo("move", "--queue", url, "--to", to).status == 2
+    assert pulpo("move", "--yes", "--queue", url, "--to", to).status == 2
     assert pulpo("stats", "--queue", url, "--json").json["ready"] == 1

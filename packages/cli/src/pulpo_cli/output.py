@@ -43,7 +43,7 @@ def at_terminal(stream: Any) -> bool:
 
 
 def confirmed(question: str, *, yes: bool) -> bool:
-    """Whether what cannot be undone is wanted: ``--yes``, or a person says so.
+    """Whether a change is wanted: ``--yes``, or a person says so.
 
     Raises:
         UsageError: nobody is there to be asked.
@@ -51,5 +51,5 @@ def confirmed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not (at_terminal(sys.stdin) and at_terminal(sys.stderr)):
-        raise click.UsageError("this cannot be undone and there is no terminal to ask at: add --yes")
+        raise click.UsageError("this changes what is in the queue, and there is no terminal to ask at: add --yes")
     return click.confirm(question, err=True)

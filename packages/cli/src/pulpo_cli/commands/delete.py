@@ -9,21 +9,26 @@ import rich_click as click
 
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
-from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.output import complain, say, say_json
+from pulpo_cli.options import json_option, queue_option, yes_option
+from pulpo_cli.output import complain, confirmed, note, say, say_json
+from pulpo_cli.units import plural
 from pulpo_core import AdapterError, open_queue, status_of
 
 
 @click.command(cls=Command)
 @click.argument("ids", metavar="ID…", nargs=-1, required=True)
 @queue_option
+@yes_option
 @json_option
-def delete(ids: tuple[str, ...], queue: str, *, as_json: bool) -> int:
+def delete(ids: tuple[str, ...], queue: str, *, yes: bool, as_json: bool) -> int:
     """Remove messages by their ids.
 
     They are removed for good, whatever their state. Prints the ids of those that are gone. The status is 1 if one of
     them is not there.
     """
+    if not confirmed(f"Remove {plural(len(ids), 'message')} of {queue} for good?", yes=yes):
+        note("nothing was removed")
+        return errors.FAILED
     answers = asyncio.run(_delete(queue, ids))
     return report_deleted(ids, answers, as_json=as_json)
 

@@ -4,130 +4,104 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from typing import Any
 
 import attrs
 import rich_click as click
 
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
-from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.output import say, say_json
+from pulpo_cli.moving import Accounts, Moving
+from pulpo_cli.options import json_option, queue_option, yes_option
+from pulpo_cli.output import complain, confirmed, note, say, say_json
+from pulpo_cli.progress import progress
 from pulpo_cli.units import plural
-from pulpo_core import (
-    Ack,
-    AdapterError,
-    ConfigurationError,
-    Delivery,
-    Envelope,
-    Publisher,
-    Queue,
-    Release,
-    Settling,
-    open_queue,
-)
+from pulpo_core import Queue, open_queue, status_of
 
-#: Few enough to be through long before the first lease ends.
-_BATCH: Final = 100
+_TOLD = 10  # of the messages that the other queue refused
 
 
 @click.command(cls=Command)
 @queue_option
 @click.option("--to", metavar="URL", required=True, help="The other queue.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most.")
+@click.option("--dry-run", is_flag=True, help="Open both queues, say how many are ready, and change nothing.")
+@yes_option
 @json_option
-def move(queue: str, to: str, *, limit: int | None, as_json: bool) -> int:
+def move(queue: str, to: str, **options: Any) -> int:
     """Move what is ready to another queue.
 
     Delayed and buried messages stay. Each message is in the other queue before it is out of this one, so that nothing
-    is lost when the move is cut short; it may then be in both. It starts there with a fresh budget of attempts.
+    is lost when the move is cut short; it may then be in both. It starts there with a fresh budget of attempts. What
+    the other queue refuses stays, and the status is 1.
     """
-    moving = Moving(limit=limit)
+    run = MoveRun(queue, to, **options)
     try:
-        asyncio.run(moving.run(queue, to))
+        return asyncio.run(run.work())
     finally:
-        if as_json:
-            say_json({"moved": len(moving.moved)})
+        run.conclude()
+
+
+@attrs.define
+class MoveRun:
+    """One `pulpo move`: what was meant, and the accounts of it."""
+
+    url: str
+    to: str
+    limit: int | None = attrs.field(kw_only=True)
+    dry_run: bool = attrs.field(kw_only=True)
+    yes: bool = attrs.field(kw_only=True)
+    as_json: bool = attrs.field(kw_only=True)
+    accounts: Accounts | None = attrs.field(init=False, default=None)
+
+    async def work(self) -> int:
+        """Open both, ask, and move; the exit status."""
+        async with open_queue(self.url) as source, open_queue(self.to) as target:
+            meant = await self._meant(source)
+            if self.dry_run:
+                return self._would(meant)
+            if meant != 0 and not confirmed(f"Move {_messages(meant)} of {self.url} to {self.to}?", yes=self.yes):
+                note("nothing was moved")
+                return errors.FAILED
+            self.accounts = Accounts()
+            with progress("moving", total=meant) as show:
+                return await self._move(Moving(source, target, accounts=self.accounts, limit=self.limit, show=show))
+
+    async def _meant(self, source: Queue) -> int | None:
+        ready = (await source.stats()).ready
+        return ready if self.limit is None or ready is None else min(ready, self.limit)
+
+    def _would(self, meant: int | None) -> int:
+        if self.as_json:
+            say_json({"dry_run": True, "ready": meant})
         else:
-            say(f"moved {plural(len(moving.moved), 'message')}")
-    return errors.STOPPED if moving.stopped else errors.DONE
+            say(f"would move {_messages(meant)}")
+        return errors.DONE
+
+    async def _move(self, moving: Moving) -> int:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(each, moving.stop)
+        await moving.run()
+        if moving.stopped:
+            return errors.STOPPED
+        return max((status_of(error) for error in moving.accounts.failed.values()), default=errors.DONE)
+
+    def conclude(self) -> None:
+        """Tell the accounts, however it ended."""
+        accounts = self.accounts
+        if accounts is None:
+            return
+        if self.as_json:
+            say_json(accounts.document())
+        else:
+            say(f"moved {plural(accounts.moved, 'message')}")
+        for id_, error in list(accounts.failed.items())[:_TOLD]:
+            complain(f"{id_}: {errors.one_line(str(error))}")
+        if len(accounts.failed) > _TOLD:
+            complain(f"{len(accounts.failed) - _TOLD:,} more were refused")
+        if accounts.in_both:
+            complain(f"{plural(accounts.in_both, 'message')} may be in both queues: taking them out was not confirmed")
 
 
-@attrs.define(kw_only=True)
-class Moving:
-    """One move: how far it is.
-
-    Attributes:
-        moved: identities of what is in the other queue and out of this one.
-    """
-
-    limit: int | None
-    moved: set[str] = attrs.field(init=False, factory=set)
-    stopped: bool = attrs.field(init=False, default=False)
-
-    async def run(self, url: str, to: str) -> None:
-        """Move until nothing is ready, the limit is reached, or Ctrl-C.
-
-        Raises:
-            AdapterError: a queue did not do it; what was in hand is given back as far as possible.
-            ConfigurationError: both URLs name the same queue.
-        """
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._stop)
-        async with open_queue(url) as source, open_queue(to) as target:
-            while not self.stopped and (wanted := self._wanted()):
-                deliveries = await source.receive(wanted, timedelta())
-                if not deliveries:
-                    return
-                await self._move(deliveries, source, target)
-
-    def _stop(self) -> None:
-        self.stopped = True
-
-    def _wanted(self) -> int:
-        return _BATCH if self.limit is None else min(_BATCH, self.limit - len(self.moved))
-
-    async def _move(self, deliveries: Sequence[Delivery], source: Queue, target: Queue) -> None:
-        if any(delivery.envelope.uid in self.moved for delivery in deliveries):
-            await settle_all(source, [Settling(delivery, Release()) for delivery in deliveries])
-            raise ConfigurationError("what was moved came back: both URLs seem to name the same queue")
-        answers = await _published(target, [copy_of(delivery, target) for delivery in deliveries])
-        settlings = [
-            Settling(delivery, Ack() if isinstance(answer, str) else Release())
-            for delivery, answer in zip(deliveries, answers, strict=True)
-        ]
-        await settle_all(source, settlings)
-        self.moved |= {each.delivery.envelope.uid for each in settlings if isinstance(each.settlement, Ack)}
-        failed = [answer for answer in answers if isinstance(answer, AdapterError)]
-        if failed:
-            raise failed[0]
-
-
-async def _published(target: Publisher, envelopes: Sequence[Envelope]) -> Sequence[str | AdapterError]:
-    try:
-        return await target.publish(envelopes)
-    except AdapterError as error:
-        return [error] * len(envelopes)
-
-
-def copy_of(delivery: Delivery, target: Publisher) -> Envelope:
-    """The envelope for another queue.
-
-    In queues with groups, a copy has an identity of its own for the broker's eyes: with the original's, or with one
-    made of the content, the broker would take it for a repetition and drop it.
-    """
-    envelope = delivery.envelope
-    repetition = f"{envelope.uid}:move:{delivery.id}" if target.capabilities.groups else None
-    return attrs.evolve(envelope, not_before=None, dedup_id=repetition, metadata={})
-
-
-async def settle_all(source: Queue, settlings: Sequence[Settling]) -> None:
-    """Settle at the source.
-
-    Raises:
-        AdapterError: one was not confirmed; that message may now be in both queues.
-    """
-    failed = [error for error in await source.settle(settlings) if error is not None]
-    if failed:
-        raise failed[0]
+def _messages(count: int | None) -> str:
+    return "all ready messages" if count is None else plural(count, "ready message")

@@ -1,0 +1,1 @@
+"""What is buried: told apart, chosen from, and put back to work."""

@@ -1,0 +1,121 @@
+"""Which buried messages are meant: those that are named, all, or those that filters let through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import attrs
+import rich_click as click
+
+from pulpo_cli.options import SPAN
+from pulpo_core import Page, Queue, Record
+
+from .groups import type_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: So many buried messages are looked through for those that filters let through.
+SCAN: Final = 10_000
+
+
+class Pattern(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+    """A regular expression."""
+
+    name = "pattern"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
+        """The compiled expression; case does not matter."""
+        if isinstance(value, re.Pattern):
+            return value
+        try:
+            return re.compile(value, re.IGNORECASE)
+        except re.error as error:
+            self.fail(f"{value!r} is not a regular expression: {error}", param, ctx)
+
+
+_FILTERS: Final = (
+    click.option("--reason", "reasons", multiple=True, metavar="WORD", help="Buried for this reason. Repeatable."),
+    click.option("--error", type=Pattern(), metavar="PATTERN", help="Whose error this regular expression finds."),
+    click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this request type. Repeatable."),
+    click.option("--older-than", type=SPAN, help="Buried longer ago than that."),
+    click.option("--newer-than", type=SPAN, help="Buried less long ago than that."),
+)
+
+
+def filter_options(function: F) -> F:
+    """Let a command take filters, as the arguments of `Filter`."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """What a buried message must be like; what is not said lets everything through.
+
+    A message of which nobody knows when it was buried passes no filter by age.
+    """
+
+    reasons: Sequence[str] = ()
+    error: re.Pattern[str] | None = None
+    types: Sequence[str] = ()
+    older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it could keep anything back."""
+        return self != Filter()
+
+    def passes(self, record: Record, now: datetime) -> bool:
+        """Whether *record* is meant."""
+        return (
+            (not self.reasons or record.reason in self.reasons)
+            and (self.error is None or self.error.search(record.error or "") is not None)
+            and (not self.types or type_of(record) in self.types)
+            and self._is_of_age(record.buried_at, now)
+        )
+
+    def _is_of_age(self, buried_at: datetime | None, now: datetime) -> bool:
+        if self.older_than is None and self.newer_than is None:
+            return True
+        if buried_at is None:
+            return False
+        age = now - buried_at
+        return (self.older_than is None or age > self.older_than) and (self.newer_than is None or age < self.newer_than)
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """What a command is asked to work on.
+
+    Attributes:
+        ids: these, if any are named.
+        every: all of them.
+        limit: no more than that, the oldest first.
+    """
+
+    ids: Sequence[str] = ()
+    every: bool = False
+    filter: Filter = attrs.field(factory=Filter)
+    limit: int | None = None
+
+    def check(self) -> None:
+        """Refuse what is ambiguous.
+
+        Raises:
+            UsageError: it says nothing, or two things at once.
+        """
+        if bool(self.ids) + bool(self.every or self.filter) != 1:
+            raise click.UsageError("give either IDs, or --all, or filters such as --reason and --error")
+        if self.ids and self.limit is not None:
+            raise click.UsageError("--limit goes with --all or filters")
+
+
+async def chosen(queue: Queue, filter_: Filter, *, limit: int | None, now: datetime) -> Page:
+    """The buried messages that *filter_* lets through; `Page.partial` if there may be more."""
+    page = await queue.buried(limit=limit if limit and not filter_ else SCAN)
+    through = [record for record in page.records if filter_.passes(record, now)]
+    return attrs.evolve(page, records=through[:limit])
