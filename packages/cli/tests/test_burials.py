@@ -9,7 +9,7 @@ import pytest
 from pulpo_cli.burials.choice import Choice, Filter
 from pulpo_cli.burials.groups import group_records, pattern_of
 from pulpo_cli.burials.kicking import Kicking
-from pulpo_core import Bury, Clock, Envelope, Message, MessageNotFound, PulpoJson, RateLimit, Record, State
+from pulpo_core import Bury, Clock, Message, MessageNotFound, PulpoJson, RateLimit, Record, State
 from pulpo_core.testing import LoopClock, run_virtual
 
 from .actors import bury, publish
