@@ -50,6 +50,7 @@ from .ports.adapter import (
     Record,
     ScratchQueues,
     Settling,
+    Usage,
 )
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
@@ -65,11 +66,14 @@ if TYPE_CHECKING:
     from .application.handlers import Handlers, as_table
     from .application.identity import follow_up_uid, new_uid
     from .application.ledger import Ledger, total
+    from .application.making import PerMessage
     from .application.manager import Manager, Report, status_of
     from .application.phase import Phase, Progress
+    from .application.publishers import Publishers
     from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
     from .application.registry import Installed, adapter_for, installed_adapters, open_queue
     from .application.route import Route
+    from .application.scopes import Scope
     from .application.until import Until
 
 #: What runs things needs asyncio, whose import takes longer than all the rest: it is loaded when it is asked for.
@@ -80,11 +84,14 @@ _LATE = {
     "application.handlers": ("Handlers", "as_table"),
     "application.identity": ("follow_up_uid", "new_uid"),
     "application.ledger": ("Ledger", "total"),
+    "application.making": ("PerMessage",),
     "application.manager": ("Manager", "Report", "status_of"),
+    "application.publishers": ("Publishers",),
     "application.phase": ("Phase", "Progress"),
     "application.publishing": ("MessagePublisher", "SyncPublisher", "open_publisher", "open_publisher_sync"),
     "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
     "application.route": ("Route",),
+    "application.scopes": ("Scope",),
     "application.until": ("Until",),
 }
 _MODULE_OF = {name: module for module, names in _LATE.items() for name in names}
@@ -164,6 +171,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Peek",
+    "PerMessage",
     "PermissionDenied",
     "Phase",
     "PlainText",
@@ -172,6 +180,7 @@ __all__ = [
     "Provider",
     "PublishMiddleware",
     "Publisher",
+    "Publishers",
     "PulpoError",
     "PulpoJson",
     "Queue",
@@ -188,6 +197,7 @@ __all__ = [
     "RetryMessage",
     "Route",
     "S3Notification",
+    "Scope",
     "ScratchQueues",
     "Settlement",
     "Settling",
