@@ -18,7 +18,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -44,6 +52,8 @@ from pulpo_core.ports.observer import (
     Settled,
     SettleFailed,
 )
+
+from .health import Metrics
 
 log = logging.getLogger("pulpo.observers")
 
@@ -90,6 +100,11 @@ class PrometheusObserver:
         count = _COUNTED_BY.get(type(event))
         if count is not None:
             count(self, event)
+
+    def metrics(self) -> Metrics:
+        """For `HealthServer`: these metrics, and those of the default registry, where an application has its own."""
+        registries = [self.registry, *({REGISTRY} - {self.registry})]
+        return Metrics(CONTENT_TYPE_LATEST, lambda: b"".join(generate_latest(registry) for registry in registries))
 
     def queue_of(self, route: str) -> str:
         """The label for the queue of *route*."""
