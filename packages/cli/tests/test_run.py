@@ -319,7 +319,7 @@ def test_routes_as_json(pulpo: Pulpo, url: str, jobs: str) -> None:
             "request_type": None,
             "handler": f"{jobs}:anything",
             "parameters": {"body": "body"},
-            "in_thread": True,
+            "runs_in": "thread",
             "timeout_seconds": None,
         }
     ]

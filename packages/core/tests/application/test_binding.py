@@ -312,25 +312,25 @@ def passing_on(target):
 
 
 KINDS = {
-    "a coroutine function": (coroutine, False),
-    "a function": (function, True),
-    "a lambda": (lambda message: None, True),
-    "a partial of a coroutine function": (functools.partial(coroutine), False),
-    "a partial of a partial": (functools.partial(functools.partial(coroutine)), False),
-    "a partial of a function": (functools.partial(function), True),
-    "an object with handle": (WithHandle(), True),
-    "an object with async handle": (AsyncHandle(), False),
-    "a callable object": (Callable_(), True),
-    "an object with async __call__": (AsyncCallable(), False),
-    "a partial of an object with async __call__": (functools.partial(AsyncCallable()), False),
-    "a bound method": (AsyncHandle().handle, False),
-    "a decorated coroutine function": (passing_on(coroutine), True),
+    "a coroutine function": (coroutine, "loop"),
+    "a function": (function, "thread"),
+    "a lambda": (lambda message: None, "thread"),
+    "a partial of a coroutine function": (functools.partial(coroutine), "loop"),
+    "a partial of a partial": (functools.partial(functools.partial(coroutine)), "loop"),
+    "a partial of a function": (functools.partial(function), "thread"),
+    "an object with handle": (WithHandle(), "thread"),
+    "an object with async handle": (AsyncHandle(), "loop"),
+    "a callable object": (Callable_(), "thread"),
+    "an object with async __call__": (AsyncCallable(), "loop"),
+    "a partial of an object with async __call__": (functools.partial(AsyncCallable()), "loop"),
+    "a bound method": (AsyncHandle().handle, "loop"),
+    "a decorated coroutine function": (passing_on(coroutine), "thread"),
 }
 
 
-@pytest.mark.parametrize(("handler", "in_thread"), KINDS.values(), ids=KINDS)
-def test_coroutine_functions_run_in_the_loop_and_everything_else_in_a_thread(handler, in_thread):
-    assert bind(handler).in_thread is in_thread
+@pytest.mark.parametrize(("handler", "place"), KINDS.values(), ids=KINDS)
+def test_coroutine_functions_run_in_the_loop_and_everything_else_in_a_thread(handler, place):
+    assert bind(handler).runs_in == place
 
 
 def test_an_object_that_can_be_called_is_called_even_if_it_has_handle():

@@ -1,6 +1,7 @@
 """Stopping: receive no more, drain, then cut; nothing is lost, nothing runs twice, nothing hangs."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -247,6 +248,36 @@ async def test_a_handler_that_swallows_its_cancellation_is_cancelled_again_until
 
     assert len(swallowed) == 3
     assert worker.columns == {"received": 1, "acked": 1}, "it came to its end, and what it returned counts"
+
+
+ASYNC_REFUSALS = {"its cancellation": asyncio.CancelledError, "even being closed": BaseException}
+
+
+@pytest.mark.parametrize("swallowed", ASYNC_REFUSALS.values(), ids=ASYNC_REFUSALS)
+@virtual_time
+async def test_a_handler_that_swallows_everything_is_given_up_and_its_message_left_to_the_lease(swallowed):
+    url, steps, refuses = fresh_url(), [], True
+
+    async def stubborn(message):
+        while True:
+            with contextlib.suppress(swallowed if refuses else ()):
+                steps.append(now())
+                await asyncio.sleep(1_000)
+
+    await publish(url, "job", "job")
+    async with running(Route(url, stubborn), grace=5) as worker:
+        await pass_time(1)
+        worker.stop()
+        began = now()
+
+    assert now() - began == 15, "the grace, and ten seconds of cancelling"
+    assert worker.columns == {"received": 2, "lease_lost": 2}
+    assert worker.dispatcher.abandoned == 2
+    assert worker.dispatcher.stops_within > timedelta(seconds=15)
+    came_to = len(steps)
+    await pass_time(2_000)
+    assert len(steps) == came_to, "it is not stepped any more"
+    refuses = False  # the interpreter asks once more when it ends
 
 
 @virtual_time

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -248,7 +249,8 @@ def test_its_event_loop_may_be_somebody_else_s_make():
 
 SCRIPT = """
 import asyncio, logging, sys, threading
-from pulpo_core import Manager, Message, Route, open_publisher_sync
+from datetime import timedelta
+from pulpo_core import Dispatcher, Manager, Message, Route, open_publisher_sync
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
@@ -276,11 +278,20 @@ def blocking(message):
     tell("started")
     threading.Event().wait(60)
 
+async def deaf(message):
+    tell("started")
+    threading.Event().wait(60)
+
+class Brief(Dispatcher):
+    stops_within = timedelta(seconds=1)
+
 if __name__ == "__main__":
-    handler, grace = globals()[sys.argv[1]], float(sys.argv[2])
+    handler, grace, how = globals()[sys.argv[1]], float(sys.argv[2]), sys.argv[3]
     with open_publisher_sync("memory://jobs") as publisher:
         publisher.publish(Message())
-    report = Manager(Route("memory://jobs", handler), grace=grace).run()
+    make = Brief if how == "brief" else Dispatcher
+    manager = Manager(make(Route("memory://jobs", handler), grace=grace))
+    report = manager.execute(supervised=True) if how == "supervised" else manager.run()
     tell(f"ended {report.ledger.acked} {report.ledger.released}")
 """
 
@@ -313,11 +324,11 @@ class Process:
 
 
 @contextmanager
-def process(tmp_path, handler: str, grace: float = 20) -> Iterator[Process]:
+def process(tmp_path, handler: str, grace: float = 20, how: str = "") -> Iterator[Process]:
     script = tmp_path / "worker.py"
     script.write_text(textwrap.dedent(SCRIPT))
     with subprocess.Popen(
-        [sys.executable, script, handler, str(grace)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, script, handler, str(grace), how], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as popen:
         try:
             yield Process(popen)
@@ -374,3 +385,67 @@ def test_a_third_signal_ends_the_process_whatever_runs(tmp_path):
         worker.wait_for("swallowed")
         worker.signal(signal.SIGTERM)
         assert worker.end() == 130
+
+
+def test_a_third_signal_ends_even_a_process_whose_loop_is_blocked(tmp_path):
+    with process(tmp_path, "deaf") as worker:
+        worker.wait_for("started")
+        for _ in range(3):
+            worker.signal(signal.SIGTERM)
+            time.sleep(0.2)  # signals that wait are one
+        assert worker.end() == 130
+
+
+def test_a_process_whose_loop_is_blocked_is_left_when_its_time_to_stop_is_over(tmp_path):
+    with process(tmp_path, "deaf", how="brief") as worker:
+        worker.wait_for("started")
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 130
+
+    assert any("a handler does not end: leaving without it" in line for line in worker.lines)
+
+
+def test_under_a_supervisor_further_signals_change_nothing(tmp_path):
+    with process(tmp_path, "polite", how="supervised") as worker:
+        worker.wait_for("started")
+        for _ in range(4):
+            worker.signal(signal.SIGTERM)
+            time.sleep(0.02)
+        assert worker.end() == 0
+
+    assert "ended 1 0" in worker.lines
+
+
+# What is open around a run
+
+
+def test_what_is_open_around_a_run_is_opened_before_it_and_closed_after_it_in_its_loop():
+    told, url = [], fresh_url()
+    publish(url, Message())
+
+    @asynccontextmanager
+    async def resource(dispatcher):
+        told.append(("opened", asyncio.get_running_loop()))
+        yield
+        told.append(("closed", asyncio.get_running_loop(), dispatcher.ledgers["mail"].acked))
+
+    async def handler(message):
+        told.append(("handled", asyncio.get_running_loop()))
+
+    report = Manager(Route(url, handler, name="mail"), until=BURST).execute(around=[resource])
+
+    assert report.status == 0
+    assert [each[0] for each in told] == ["opened", "handled", "closed"]
+    assert len({each[1] for each in told}) == 1
+    assert told[-1][2] == 1
+
+
+def test_what_cannot_be_opened_around_a_run_ends_it_with_its_status():
+    @asynccontextmanager
+    async def resource(_):
+        raise Unavailable("no database")
+        yield
+
+    report = Manager(Route(fresh_url(), Recorder()), until=BURST).execute(around=[resource])
+
+    assert (report.status, str(report.error)) == (3, "no database")

@@ -952,7 +952,7 @@ def test_where_nothing_went_wrong_there_is_nothing_to_tell(outcome):
 
 def test_a_hung_thread_is_told():
     assert error_of(Abandoned(timedelta(seconds=30))) == (
-        "the handler's thread was still running 30 s after it should have ended"
+        "the handler was still running 30 s after it should have ended"
     )
 
 

@@ -63,7 +63,7 @@ def _document(route: Route) -> dict[str, Any]:
                 "request_type": request_type,
                 "handler": bound.name,
                 "parameters": dict(bound.parameters),
-                "in_thread": bound.in_thread,
+                "runs_in": str(bound.runs_in),
                 "timeout_seconds": None if bound.timeout is None else bound.timeout.total_seconds(),
             }
             for request_type, bound in _handlers(route)
@@ -112,7 +112,7 @@ def _row(request_type: str | None, bound: BoundHandler) -> tuple[str, ...]:
         request_type or "any other",
         bound.name,
         ", ".join(f"{name}: {meaning}" for name, meaning in bound.parameters.items()) or NOTHING,
-        "a thread" if bound.in_thread else "the loop",
+        str(bound.runs_in),
         NOTHING if bound.timeout is None else span(bound.timeout),
     )
 

@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -20,6 +21,7 @@ from pulpo_core.domain.envelope import Delivery, Envelope
 from pulpo_core.domain.errors import HandlerError
 from pulpo_core.domain.message import Message
 
+from .making import PerMessage
 from .structuring import is_structured, structurer
 
 if sys.version_info >= (3, 14):  # there annotations are evaluated when somebody asks for them, unless told otherwise
@@ -73,6 +75,16 @@ _BY_ANNOTATION: Mapping[type, Getter] = {
 }
 
 _UNSAID = inspect.Parameter.empty
+
+
+class RunsIn(StrEnum):
+    """Where a handler runs."""
+
+    LOOP = "loop"
+    THREAD = "thread"
+    PROCESS = "process"
+
+
 _MAPPINGS = (dict, Mapping, typing.Mapping)
 
 
@@ -82,19 +94,27 @@ class BoundHandler:
 
     Attributes:
         name: ``module:qualified name``, for people.
-        in_thread: whether it must not run in the event loop.
+        runs_in: the event loop, a thread, or a process.
         parameters: what each parameter gets, for people.
         timeout: its own limit; `None` leaves it to the route.
+        make: makes what is called, for each message; `None` when it is there already.
     """
 
     name: str
     target: Callable[..., Any] = attrs.field(repr=False)
-    in_thread: bool
+    runs_in: RunsIn
     positional: tuple[Getter, ...] = attrs.field(repr=False)
     keywords: tuple[tuple[str, Getter], ...] = attrs.field(default=(), repr=False)
     parameters: Mapping[str, str] = attrs.field(factory=dict)
     timeout: timedelta | None = None
     stop: Callable[[], Any] | None = attrs.field(default=None, repr=False)
+    make: Callable[[], Any] | None = attrs.field(default=None, repr=False)
+
+    async def made(self) -> BoundHandler:
+        """The same with what it has made for one message."""
+        if self.make is None:
+            return self
+        return attrs.evolve(self, target=_target(await finish(self.make())), make=None)
 
     def prepare(self, message: Message, delivery: Delivery) -> Callable[[], Any]:
         """The call for this message, with its arguments made.
@@ -108,18 +128,24 @@ class BoundHandler:
         return functools.partial(self.target, *args, **{name: get(message, delivery) for name, get in self.keywords})
 
 
-def bind(handler: Any, *, timeout: timedelta | None = None) -> BoundHandler:
+def bind(handler: Any, *, timeout: timedelta | None = None, in_process: bool = False) -> BoundHandler:
     """Look at *handler* and bind it.
 
     A coroutine function runs in the loop, a plain function in a thread, an object with ``handle``
     by that method; whatever awaitable a call returns is awaited.
 
+    Args:
+        in_process: a plain function, at the top of its module, that runs in a process instead.
+
     Raises:
         HandlerError: it is a class, cannot be called, or has a parameter that nothing can be given to.
     """
-    target = _target(handler)
-    name = _name_of(handler)
+    make = handler.make if isinstance(handler, PerMessage) else None
+    target = handler.pattern() if isinstance(handler, PerMessage) else _target(handler)
+    name = _name_of(handler.like if isinstance(handler, PerMessage) else handler)
     _refuse_generators(target, name)
+    if in_process:
+        _refuse_in_process(handler, name)
     signature = _signature(target, name)
     arguments = _Arguments(name, loafer_style=_is_loafer_style(signature))
     for parameter in signature.parameters.values():
@@ -127,12 +153,13 @@ def bind(handler: Any, *, timeout: timedelta | None = None) -> BoundHandler:
     return BoundHandler(
         name=name,
         target=target,
-        in_thread=not _is_async(target),
+        runs_in=RunsIn.PROCESS if in_process else RunsIn.LOOP if _is_async(target) else RunsIn.THREAD,
         positional=tuple(arguments.positional),
         keywords=tuple(arguments.keywords),
         parameters=arguments.meanings,
         timeout=timeout,
-        stop=getattr(handler, "stop", None) if target is not handler else None,
+        stop=getattr(handler, "stop", None) if target is not handler and make is None else None,
+        make=make,
     )
 
 
@@ -186,6 +213,21 @@ def _refuse_generators(target: Any, name: str) -> None:
     function = _function_of(target)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerError(f"{name} is a generator: remove its 'yield'; return a list of messages for follow-ups")
+
+
+def _refuse_in_process(handler: Any, name: str) -> None:
+    """A process finds its handler by its name, and calls it without an event loop."""
+    if not inspect.isfunction(handler):
+        raise HandlerError(f"{name} cannot run in a process: only a function can, not {_article(type(handler))}")
+    if _is_async(handler):
+        raise HandlerError(f"{name} cannot run in a process: it is a coroutine function, which needs the event loop")
+    if "<" in name:
+        what = "a lambda" if "<lambda>" in name else "defined inside another function"
+        raise HandlerError(f"{name} cannot run in a process: it is {what}; define it at the top of its module")
+
+
+def _article(cls: type) -> str:
+    return f"an {cls.__name__}" if cls.__name__[0] in "aeiouAEIOU" else f"a {cls.__name__}"
 
 
 def _name_of(handler: Any) -> str:

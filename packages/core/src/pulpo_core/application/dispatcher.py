@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
@@ -17,7 +17,7 @@ from pulpo_core.ports.adapter import Publisher, Queue, QueueStats
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
 
-from .binding import finish
+from .binding import RunsIn, finish
 from .clock import SystemClock, SystemJitter
 from .flow import Flow
 from .follow_ups import FollowUps
@@ -36,6 +36,9 @@ from .route import Route, check_needs, display_name
 from .threads import Threads
 from .until import Quota, Until
 
+if TYPE_CHECKING:
+    from .processes import Processes
+
 log = logging.getLogger("pulpo.dispatcher")
 
 #: No delivery is kept longer than this, however its lease is extended.
@@ -47,8 +50,14 @@ FLUSH_FOR: Final = timedelta(seconds=10)
 #: Each handler's own ``stop`` may take so long, in seconds.
 STOP_FOR: Final = 5.0
 
-#: A handler that ignores its cancellation is cancelled again so often, in seconds.
+#: A handler that ignores its cancellation is cancelled again so often, in seconds, …
 CANCEL_AGAIN: Final = 1.0
+
+#: … and so many times; then it is given up.
+CANCELLATIONS: Final = 10
+
+#: Beyond all other limits, what stopping may take.
+MARGIN: Final = timedelta(seconds=5)
 
 
 class Dispatcher:
@@ -60,6 +69,7 @@ class Dispatcher:
         routes: what to run.
         concurrency: handlers that run at once over all routes; each route's own limit holds besides.
         threads: threads for handlers that are plain functions; as many as there are slots unless given.
+        process_pool: processes for handlers that run in one; as many as this process may use processors unless given.
         grace: how long handlers may go on after `stop`.
         thread_grace: how long a handler in a thread may go on after its timeout before it is given up.
         until: when to stop by itself; never unless given.
@@ -77,6 +87,7 @@ class Dispatcher:
         *,
         concurrency: int | None = None,
         threads: int | None = None,
+        process_pool: int | None = None,
         grace: timedelta | float = 25,
         thread_grace: timedelta | float = 30,
         until: Until | None = None,
@@ -87,6 +98,7 @@ class Dispatcher:
         self._routes = check_routes([routes] if isinstance(routes, Route) else list(routes))
         self._concurrency = _limit(concurrency, "concurrency")
         self._threads_wanted = _limit(threads, "threads")
+        self._processes_wanted = _limit(process_pool, "process_pool")
         self._grace = seconds(grace, field="grace")
         self._thread_grace = seconds(thread_grace, field="thread_grace")
         self._until = until or Until()
@@ -95,6 +107,7 @@ class Dispatcher:
         self._observers = [*observers]
         self._pumps: dict[str, Pump] = {}
         self._threads: Threads | None = None
+        self._processes: Processes | None = None
         self._stop_requested: asyncio.Event | None = None
         self._cut_requested: asyncio.Event | None = None
         self._stopped_early = False
@@ -151,8 +164,15 @@ class Dispatcher:
 
     @property
     def abandoned(self) -> int:
-        """Handlers in threads that were given up."""
-        return self._threads.abandoned if self._threads else 0
+        """Handlers that were given up: in threads, and those in the loop that refused to be cancelled."""
+        in_threads = self._threads.abandoned if self._threads else 0
+        return in_threads + sum(pump.abandoned for pump in self._pumps.values())
+
+    @property
+    def stops_within(self) -> timedelta:
+        """How long a stop takes at most, unless a handler blocks the event loop or awaits what ignores cancellation."""
+        cancelling = timedelta(seconds=CANCEL_AGAIN * CANCELLATIONS + STOP_FOR * len(self._stops()))
+        return self._grace + cancelling + FLUSH_FOR + MARGIN
 
     def stop(self, *, now: bool = False) -> None:
         """Stop receiving, let handlers finish within the grace, settle, and end; *now* cuts the grace.
@@ -207,6 +227,7 @@ class Dispatcher:
             wanted = self._threads_wanted or self._slots()
             threads = self._threads = Threads(wanted, on_exhausted=self._out_of_threads)
             stack.callback(threads.close)
+            self._processes = self._pool(stack)
             await self._open_routes(stack, threads)
             if not self._stopped_early:
                 self._receiving = True
@@ -222,6 +243,21 @@ class Dispatcher:
     def _slots(self) -> int:
         wanted = sum(route.concurrency for route in self._routes)
         return min(wanted, self._concurrency or wanted)
+
+    def _pool(self, stack: AsyncExitStack) -> Processes | None:
+        """The pool of processes, if any handler needs one."""
+        wanted = [
+            bound for route in self._routes for bound in as_table(route.handlers) if bound.runs_in is RunsIn.PROCESS
+        ]
+        if not wanted:
+            return None
+        from .processes import Processes, check_can_be_found, usable_processors  # noqa: PLC0415 - few need it
+
+        for bound in wanted:
+            check_can_be_found(bound)
+        pool = Processes(min(self._processes_wanted or usable_processors(), self._slots()))
+        stack.callback(pool.close)
+        return pool
 
     # -------------------------------------------------------------------------------------------------------- opening
 
@@ -270,6 +306,7 @@ class Dispatcher:
             table=as_table(route.handlers),
             scheme=scheme_of(route.queue),
             threads=threads,
+            processes=self._processes,
             thread_grace=self._thread_grace,
             clock=self._clock,
             jitter=self._jitter,
@@ -368,10 +405,12 @@ class Dispatcher:
         for pump in self._pumps.values():
             pump.stop()
         await self._clock.wait(self._cut_requested, self._grace.total_seconds())
-        while True:
+        for _ in range(CANCELLATIONS):
             for pump in self._pumps.values():
                 pump.cut()
             await self._clock.sleep(CANCEL_AGAIN)
+        for pump in self._pumps.values():
+            pump.give_up(timedelta(seconds=CANCEL_AGAIN * CANCELLATIONS))
 
     async def _stop_handlers(self) -> None:
         for stop, name in self._stops().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ConfigurationError
@@ -13,6 +13,9 @@ from pulpo_core.domain.routing import RouteTable
 from .binding import BoundHandler, bind
 
 H = TypeVar("H")
+
+#: Where a handler is to run, if not where its kind runs: coroutine functions in the loop, plain functions in a thread.
+Place = Literal["process"] | None
 
 
 class Handlers:
@@ -31,37 +34,48 @@ class Handlers:
         self._by_type: dict[str, BoundHandler] = {}
         self._default: BoundHandler | None = None
 
-    def __call__(self, request_type: str, *, timeout: timedelta | float | None = None) -> Callable[[H], H]:
+    def __call__(
+        self, request_type: str, *, timeout: timedelta | float | None = None, runs_in: Place = None
+    ) -> Callable[[H], H]:
         """Decorate the handler of *request_type*; see `add`."""
         _check_type(request_type)  # now: without brackets it is the handler, which would be gone for good
 
         def register(handler: H) -> H:
-            self.add(request_type, handler, timeout=timeout)
+            self.add(request_type, handler, timeout=timeout, runs_in=runs_in)
             return handler
 
         return register
 
-    def add(self, request_type: str, handler: Any, *, timeout: timedelta | float | None = None) -> None:
+    def add(
+        self,
+        request_type: str,
+        handler: Any,
+        *,
+        timeout: timedelta | float | None = None,
+        runs_in: Place = None,
+    ) -> None:
         """Let *handler* take the messages of *request_type*.
 
         Args:
             timeout: seconds or timedelta that one message may take; the route's limit otherwise.
+            runs_in: ``"process"`` for a plain function that computes more than it waits: it runs in a process
+                of a pool, which a timeout kills, and whose crash is a failure of this one message.
 
         Raises:
             HandlerError: it cannot be called as pulpo would.
             ConfigurationError: the type has a handler already.
         """
         _check_type(request_type)
-        bound = bind(handler, timeout=_limit(timeout))
+        bound = bind(handler, timeout=_limit(timeout), in_process=_is_process(runs_in))
         if request_type in self._by_type:
             raise ConfigurationError(
                 f"{request_type!r} is handled by {self._by_type[request_type].name} already; {bound.name} cannot"
             )
         self._by_type[request_type] = bound
 
-    def default(self, handler: H, *, timeout: timedelta | float | None = None) -> H:
+    def default(self, handler: H, *, timeout: timedelta | float | None = None, runs_in: Place = None) -> H:
         """Let *handler* take whatever has no type, or a type without handler. Also a decorator."""
-        bound = bind(handler, timeout=_limit(timeout))
+        bound = bind(handler, timeout=_limit(timeout), in_process=_is_process(runs_in))
         if self._default is not None:
             raise ConfigurationError(f"{self._default.name} is the default handler already; {bound.name} cannot be")
         self._default = bound
@@ -77,6 +91,15 @@ def _check_type(request_type: object) -> None:
         raise ConfigurationError(
             f"a request type is a text, not {request_type!r:.60}; use @handlers.default for the rest"
         )
+
+
+def _is_process(runs_in: object) -> bool:
+    if runs_in not in ("process", None):
+        raise ConfigurationError(
+            f"runs_in: expected 'process', not {runs_in!r:.40}; without it coroutine functions run in the loop,"
+            " plain functions in a thread"
+        )
+    return runs_in == "process"
 
 
 def _limit(timeout: timedelta | float | None) -> timedelta | None:

@@ -11,8 +11,10 @@ import attrs
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery, Envelope
 from pulpo_core.domain.message import Message
-from pulpo_core.domain.outcome import Cancelled, Outcome
+from pulpo_core.domain.outcome import Abandoned, Cancelled, Outcome
 from pulpo_core.ports.adapter import Settling
+
+from .isolation import leave
 
 
 class Stage(Enum):
@@ -73,3 +75,12 @@ class Held:
         if self.cause is None or isinstance(cause, Cancelled):
             self.cause = self.cause or cause
             self.task.cancel()
+
+    def give_up(self, cause: Abandoned) -> bool:
+        """Leave a handler that refuses to be cancelled where it stands; whether there was one to leave."""
+        if self.stage is not Stage.RUNNING or self.task is None or self.context is None:
+            return False
+        self.cause = cause
+        leave(self.context)
+        self.task.cancel()
+        return True

@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
 from typing import Any, Final
 
 import attrs
@@ -24,6 +26,7 @@ from pulpo_core.domain.errors import (
 from .dispatcher import Dispatcher
 from .ledger import Ledger, total
 from .route import Route
+from .watchdog import Watchdog
 
 log = logging.getLogger("pulpo.manager")
 
@@ -42,6 +45,12 @@ STATUS_OF: Final[tuple[tuple[type[BaseException], int], ...]] = (
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
+#: After so many signals the process ends as it stands.
+_ENOUGH: Final = 3
+
+#: Makes what is to be open while a dispatcher runs, in its event loop: a resource, a server beside it.
+Around = Callable[[Dispatcher], AbstractAsyncContextManager[object]]
+
 
 def status_of(error: BaseException) -> int:
     """The exit status for *error*, the same for every command."""
@@ -59,7 +68,7 @@ class Report:
         error: what ended the run, if it did not end in order.
         unsettled: ids whose settlement was not confirmed.
         requests: what was asked of brokers that bill, by route and operation.
-        abandoned: handlers in threads that were given up.
+        abandoned: handlers that were given up.
     """
 
     status: int
@@ -81,6 +90,7 @@ class Manager:
     Args:
         routes: routes to run, or a `Dispatcher` made of them.
         loop_factory: makes the event loop, for example uvloop's.
+        around: entered one after the other before the dispatcher runs, in its event loop, and left after it.
         options: for the `Dispatcher`.
     """
 
@@ -89,12 +99,15 @@ class Manager:
         routes: Iterable[Route] | Route | Dispatcher,
         *,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        around: Sequence[Around] = (),
         **options: Any,
     ) -> None:
         self.dispatcher = routes if isinstance(routes, Dispatcher) else Dispatcher(routes, **options)
         self._loop_factory = loop_factory
+        self._around = tuple(around)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signals = 0
+        self._watchdog: Watchdog | None = None
 
     def run(self) -> Report:
         """Run to the end, with signals where this is the main thread.
@@ -109,17 +122,32 @@ class Manager:
             raise SystemExit(report.status)
         return report
 
-    def execute(self) -> Report:
-        """Run to the end and say how it went; raises nothing that `Report.error` can hold."""
-        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-            return runner.run(self._serve_with_signals())
+    def execute(self, *, around: Sequence[Around] = (), supervised: bool = False) -> Report:
+        """Run to the end and say how it went; raises nothing that `Report.error` can hold.
 
-    async def serve(self) -> Report:
-        """Run inside somebody else's event loop, which keeps its signals."""
+        The process ends with status 130 if it does not come to its end in time once it was told to
+        stop (`Dispatcher.stops_within`): a handler may block the event loop, or refuse to be cancelled.
+
+        Args:
+            around: as for the manager itself, entered after its own.
+            supervised: further signals change nothing: whoever started this process cuts the grace by
+                `stop`, and kills. Without it, every signal to a whole group of processes would count twice.
+        """
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            if threading.current_thread() is not threading.main_thread():  # then the process is somebody else's
+                return runner.run(self.serve(around=around))
+            with Watchdog(lambda: self.dispatcher.stops_within, self._leave) as self._watchdog:
+                return runner.run(self._serve_with_signals(around, supervised=supervised))
+
+    async def serve(self, *, around: Sequence[Around] = ()) -> Report:
+        """Run inside somebody else's event loop, which keeps its signals; *around* as for `execute`."""
         self._loop = asyncio.get_running_loop()
         error: BaseException | None = None
         try:
-            await self.dispatcher.run()
+            async with contextlib.AsyncExitStack() as stack:
+                for each in (*self._around, *around):
+                    await stack.enter_async_context(each(self.dispatcher))
+                await self.dispatcher.run()
         except asyncio.CancelledError:
             raise
         except BaseException as failure:  # noqa: BLE001 - the report says what it was
@@ -130,6 +158,7 @@ class Manager:
 
     def stop(self, *, now: bool = False) -> None:
         """Drain and end; *now* cuts the grace. May be called from any thread."""
+        self._arm()
         loop = self._loop
         if loop is None:
             self.dispatcher.stop(now=now)
@@ -150,27 +179,43 @@ class Manager:
             abandoned=self.dispatcher.abandoned,
         )
 
-    async def _serve_with_signals(self) -> Report:
+    async def _serve_with_signals(self, around: Sequence[Around], *, supervised: bool) -> Report:
         loop = asyncio.get_running_loop()
-        installed = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
-        for each in installed:
-            loop.add_signal_handler(each, self._on_signal)
-        try:
-            return await self.serve()
-        finally:
-            for each in installed:
-                loop.remove_signal_handler(each)
 
-    def _on_signal(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
+        def on_signal(_: int, __: FrameType | None) -> None:
+            """Not by `add_signal_handler`: a loop that a handler blocks would never hear of it."""
+            self._signals += 1
+            if self._signals >= _ENOUGH and not supervised:
+                os._exit(UNSETTLED)
+            self._arm()
+            loop.call_soon_threadsafe(self._on_signal, 1 if supervised else self._signals)
+
+        before = {each: signal.signal(each, on_signal) for each in _SIGNALS}
+        try:
+            return await self.serve(around=around)
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _on_signal(self, count: int) -> None:
+        if count == 1:
             log.info("stopping: what runs may finish; a second signal cuts that short")
-            self.dispatcher.stop()
-        elif self._signals == 2:
-            log.warning("stopping now: what runs is cancelled and given back")
-            self.dispatcher.stop(now=True)
         else:
-            os._exit(UNSETTLED)
+            log.warning("stopping now: what runs is cancelled and given back")
+        self.dispatcher.stop(now=count > 1)
+
+    def _arm(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.arm()
+
+    def _leave(self) -> None:
+        """The loop has had its time, and whatever holds it does not let go."""
+        ledger = total(self.dispatcher.ledgers.values())
+        log.critical(
+            "a handler does not end: leaving without it; %d in hand come back after their lease", ledger.in_hand
+        )
+        logging.shutdown()
+        os._exit(UNSETTLED)
 
 
 def _is_plain_exit(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -40,16 +40,22 @@ from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import Middleware, Next
 from pulpo_core.ports.observer import Alarm, Event, Started
 
-from .binding import BoundHandler, finish
+from .binding import BoundHandler, RunsIn, finish
 from .held import Held, Stage
 from .isolation import in_context
 from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcome_of_result
 from .route import Route
 from .threads import Threads
 
+if TYPE_CHECKING:
+    from .processes import Processes
+
 #: As plain names, since looking up a member of an enumeration costs as much as calling a function.
 RUNNING: Final = Stage.RUNNING
 HANDLED_STAGE: Final = Stage.HANDLED
+LOOP: Final = RunsIn.LOOP
+THREAD: Final = RunsIn.THREAD
+PROCESS: Final = RunsIn.PROCESS
 
 _ACKED: Final = Decision(Ack(), Reason.HANDLED, Tally.ACKED)
 
@@ -76,6 +82,7 @@ class Pipeline:
     table: RouteTable[BoundHandler]
     scheme: str
     threads: Threads
+    processes: Processes | None
     thread_grace: timedelta
     clock: Clock
     jitter: Jitter
@@ -214,7 +221,7 @@ class Pipeline:
 
     def _call(self, held: Held, handler: BoundHandler, message: Message) -> Awaitable[Any]:
         """The handler's work, in a context of its own."""
-        if self.route.middleware or handler.in_thread:
+        if self.route.middleware or handler.runs_in is not LOOP or handler.make is not None:
             call = _chain(self.route.middleware, lambda m, d: self._innermost(held, handler, m, d))
             work = finish(call(message, held.delivery))
         else:
@@ -223,8 +230,20 @@ class Pipeline:
         return in_context(work, context)
 
     async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
+        if handler.runs_in is PROCESS:
+            return await self._in_process(handler, message, delivery)
+        if handler.make is not None:
+            handler = await handler.made()
         call = _prepare(handler, message, delivery)
-        return await (self._in_thread(held, call) if handler.in_thread else call())
+        return await (self._in_thread(held, call) if handler.runs_in is THREAD else call())
+
+    async def _in_process(self, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
+        if self.processes is None:
+            raise AssertionError("whoever runs a handler in a process opens a pool")
+        try:
+            return await self.processes.call(handler, message, delivery)
+        except TranslationError as error:
+            raise _Unfit from error
 
     async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
         job = self.threads.submit(call, contextvars.copy_context())

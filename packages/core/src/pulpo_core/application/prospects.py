@@ -32,8 +32,9 @@ from pulpo_core.domain.policy import Policy, guard
 from pulpo_core.domain.settlement import Ack, Bury, Reason, Release, Retry, Settlement
 from pulpo_core.domain.signals import BuryMessage, KeepMessage, RejectMessage, RetryMessage
 
+from .binding import RunsIn
 from .handlers import as_table
-from .results import outcome_of_error, outcome_of_result
+from .results import outcome_of_error, outcome_of_error_handler, outcome_of_result
 from .route import Route
 
 _INSTANT: Final = timedelta(microseconds=1)
@@ -113,6 +114,14 @@ def _listed(severity: str) -> Callable[[Route, Capabilities], Iterable[tuple[str
     return instances
 
 
+def _answering(answer: Any) -> Callable[[Route, Capabilities], Iterable[tuple[str, Outcome]]]:
+    def instances(route: Route, _: Capabilities) -> Iterator[tuple[str, Outcome]]:
+        if route.error_handler is not None:
+            yield "", outcome_of_error_handler(answer, outcome_of_error(Exception()))
+
+    return instances
+
+
 def _unraised(cls: type[BaseException]) -> BaseException:
     """One of *cls* that nobody has raised, without what its constructor would want to know."""
     return BaseException.__new__(cls)
@@ -139,7 +148,7 @@ def _in_group(_: Route, capabilities: Capabilities) -> Iterator[tuple[str, Outco
 
 
 def _in_thread(route: Route, _: Capabilities) -> Iterator[tuple[str, Outcome]]:
-    if any(bound.in_thread for bound in as_table(route.handlers)):
+    if any(bound.runs_in is RunsIn.THREAD for bound in as_table(route.handlers)):
         yield "", Abandoned(timedelta())
 
 
@@ -148,6 +157,7 @@ _EVENTS: Final = (
     _Event("returned", _returning(object())),
     _Event("returned-none", _returning(None)),
     _Event("returned-false", _returning(False)),
+    _Event("returned-falsy", _returning("")),
     _Event("returned-retry", _returning(Retry())),
     _Event("returned-bury", _returning(Bury())),
     _Event("returned-release", _returning(Release())),
@@ -160,6 +170,8 @@ _EVENTS: Final = (
     _Event("raised-bury-message", _always(lambda: outcome_of_error(BuryMessage()))),
     _Event("raised-reject-message", _always(lambda: outcome_of_error(RejectMessage()))),
     _Event("raised-keep-message", _always(lambda: outcome_of_error(KeepMessage()))),
+    _Event("error-handler-truthy", _answering(True)),
+    _Event("error-handler-falsy", _answering(False)),
     _Event("timed-out", _timed_out),
     _Event("thread-abandoned", _in_thread),
     _Event("untranslatable", _always(lambda: Untranslatable(TranslationError()))),

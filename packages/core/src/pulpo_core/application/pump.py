@@ -22,7 +22,7 @@ import attrs
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.outcome import Cancelled, Failed, GroupFailed, LostLease, Outcome
+from pulpo_core.domain.outcome import Abandoned, Cancelled, Failed, GroupFailed, LostLease, Outcome
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.ports.adapter import Accounting, Provider
 from pulpo_core.ports.clock import Clock, Jitter
@@ -85,6 +85,7 @@ class Pump:
     last_receive: float | None = attrs.field(init=False, default=None)
     last_settled: float | None = attrs.field(init=False, default=None)
     unsettled: list[str] = attrs.field(init=False, factory=list)
+    abandoned: int = attrs.field(init=False, default=0)
     _buffer: Buffer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
     _slots: int = attrs.field(init=False, default=0)
@@ -122,9 +123,10 @@ class Pump:
                 self._receiver = slots.create_task(self._receive_until_stopped(slots))
                 await asyncio.wait([self._receiver])
                 await self._wind_down()
-            await self._flush()
+            await self._settler.drained(self.flush_for.total_seconds())
             for task in tasks:
                 task.cancel()
+        self.unsettled = [held.delivery.id for held in self.in_hand]  # only now: answers came until the very end
 
     def stop(self) -> None:
         """Receive no more; what runs goes on, what waits for a slot is given back."""
@@ -152,16 +154,16 @@ class Pump:
         for held in list(self.in_hand):
             held.interrupt(Cancelled())
 
+    def give_up(self, after: timedelta) -> None:
+        """Leave handlers that have refused to be cancelled for so long: their deliveries are left to their leases."""
+        self.abandoned += sum(held.give_up(Abandoned(after)) for held in list(self.in_hand))
+
     async def _wind_down(self) -> None:
         """Wait until no handler runs, then let the slots go."""
         while self._running or self._buffer.waiting:
             await self._nothing.wait()
         self._stopping.set()
         self._idle.wake_all()
-
-    async def _flush(self) -> None:
-        if not await self._settler.drained(self.flush_for.total_seconds()):
-            self.unsettled = [held.delivery.id for held in self.in_hand]
 
     # ------------------------------------------------------------------------------------------------------ receiving
 

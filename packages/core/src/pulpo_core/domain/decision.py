@@ -209,7 +209,7 @@ def error_of(outcome: Outcome) -> str:
             cause = f"{lost} before it ended without an outcome" if lost else "its attempts were used up before"
             return f"delivery {attempt} was not run: {cause}"
         case Abandoned(after=after):
-            return f"the handler's thread was still running {after.total_seconds():g} s after it should have ended"
+            return f"the handler was still running {after.total_seconds():g} s after it should have ended"
         case _:
             return ""
 

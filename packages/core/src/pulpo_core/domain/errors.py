@@ -12,6 +12,7 @@
     │   └── ApplicationError      the application cannot be imported or is incomplete
     ├── TranslationError          these bytes are not a message of this translator
     ├── InvalidMessage            a message asks for what no queue can carry
+    ├── HandlerCrashed            the process of a handler ended before the handler did
     ├── NoRoute                   nobody handles this request type
     └── AdapterError              the queue did not do it; `.temporary` and `.in_doubt` say how
         ├── Unavailable           not reachable, throttled, restarting: temporary
@@ -65,6 +66,10 @@ class TranslationError(PulpoError):
 
 class InvalidMessage(PulpoError):
     """A message carries what cannot be published; the text names the field. Nothing was stored."""
+
+
+class HandlerCrashed(PulpoError):
+    """A handler that runs in a process was killed, or ended its process: an attempt of its message failed."""
 
 
 class NoRoute(PulpoError):

@@ -111,7 +111,7 @@ class LostLease:
 
 @attrs.frozen(slots=True)
 class Abandoned:
-    """A handler in a thread did not end in time and cannot be stopped: whatever it still does, nothing is settled."""
+    """A handler did not end in time and cannot be stopped: whatever it still does, nothing is settled."""
 
     after: timedelta
 
