@@ -88,8 +88,8 @@ class Settings:
         path: of the file; absolute.
         queue: which of the queues in the file.
         lease: how long a delivery is ours unless extended.
-        durability: see `Durability`.
-        archive: which finished messages are kept; `None` for none.
+        durability: what is on the disk before it is confirmed: ``full``, ``publish`` or ``normal``.
+        archive: which finished messages are kept: ``7d`` for so long, ``1000`` for the last so many of each queue.
         max_body: longest body that is published, in bytes; never more than `MAX_BODY_BYTES`.
         timeout: how long a call waits for other processes, or for the disk, before it is `Unavailable`.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -21,6 +21,17 @@ UNREACHABLE = 3
 NO_APPLICATION = 4
 UNSUPPORTED = 6
 STOPPED = 130
+
+#: What each tells whoever started the command.
+MEANINGS: Mapping[int, str] = {
+    DONE: "done, or every message was settled",
+    FAILED: "the operation failed, or there is nothing by that id",
+    USAGE: "wrong usage, or wrong settings: of the command, of a queue, or at the broker",
+    UNREACHABLE: "the broker cannot be reached",
+    NO_APPLICATION: "the application cannot be imported, or something is missing in it",
+    UNSUPPORTED: "this kind of queue cannot do that",
+    STOPPED: "stopped before everything was settled, or by a signal",
+}
 
 
 @attrs.frozen

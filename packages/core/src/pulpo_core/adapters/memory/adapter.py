@@ -47,7 +47,12 @@ _PARAMETERS: Final = {"lease": _lease, "max_body": whole_number(1)}
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What a ``memory://`` URL says."""
+    """What a ``memory://`` URL says.
+
+    Attributes:
+        lease: how long a delivery is ours unless extended.
+        max_body: longest body that is published, in bytes.
+    """
 
     url: str
     name: str

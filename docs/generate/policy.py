@@ -1,0 +1,68 @@
+"""What is done after which outcome, and the life of a message."""
+
+from __future__ import annotations
+
+from pulpo_core import AGAIN_TABLE, TABLE, TRANSITIONS, Backoff, Policy, Reason, State, newborn
+from pulpo_core.domain.decision import AgainRow, Row
+from pulpo_core.domain.lifecycle import Event
+
+from .markdown import code, fields_of, first_paragraph, paragraphs, table
+
+
+def decisions() -> str:
+    """The rows by which deliveries are settled."""
+    outcomes = {row.outcome: None for row in TABLE}
+    return paragraphs(
+        "# What is done after which outcome",
+        "The rows by which pulpo settles deliveries: `pulpo_core.decide` reads them, from the top, and the first that"
+        " fits counts. Nothing decides beside them. `pulpo explain` reads them for a route of yours.",
+        table(("outcome", "if", "settlement", "reason"), [_row(each) for each in TABLE]),
+        "## Again, or not",
+        "Where the settlement is *again*, these rows say whether there is an again.",
+        table(("if", "settlement", "reason"), [_again(each) for each in AGAIN_TABLE]),
+        "## Outcomes",
+        table(("outcome", "what happened"), [(code(each.__name__), first_paragraph(each)) for each in outcomes]),
+        "## Reasons",
+        "A closed list of words; they are in queues, logs, metrics and commands: "
+        + ", ".join(code(each.value) for each in Reason)
+        + ".",
+        "## `Policy`",
+        first_paragraph(Policy),
+        fields_of(Policy),
+        "## `Backoff`",
+        first_paragraph(Backoff),
+        fields_of(Backoff),
+    )
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    return code(row.outcome.__name__), row.condition, str(row.verdict), code(row.reason.value)
+
+
+def _again(row: AgainRow) -> tuple[str, ...]:
+    return row.condition, str(row.verdict), code(row.reason.value) if row.reason else "as above"
+
+
+def lifecycle() -> str:
+    """The states of a message, as a diagram and as a table."""
+    born = [("published", newborn(delayed=False)), ("published with a delay", newborn(delayed=True))]
+    lines = [f"    [*] --> {state}: {event}" for event, state in born]
+    lines += [f"    {_node(before)} --> {_node(after)}: {event}" for (before, event), after in TRANSITIONS.items()]
+    events = list(dict.fromkeys(event for _, event in TRANSITIONS))
+    rows = [(code(event), *[_after(state, event) for state in State]) for event in events]
+    return paragraphs(
+        "# The life of a message",
+        "In every queue, whatever its kind, a message is in one of these states, and makes only these moves. The queue"
+        " in memory is driven by this table, and the [contract](contract.md) holds every adapter to it.",
+        "```mermaid\nstateDiagram-v2\n" + "\n".join(lines) + "\n```",
+        table(("what happens", *(str(state) for state in State)), rows),
+    )
+
+
+def _node(state: State) -> str:
+    return "[*]" if state is State.GONE else str(state)
+
+
+def _after(state: State, event: Event) -> str:
+    after = TRANSITIONS.get((state, event))
+    return "" if after is None else str(after)
