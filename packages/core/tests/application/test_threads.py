@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import threading
 
 import pytest
@@ -31,14 +32,35 @@ async def test_what_a_call_returns_or_raises_comes_to_its_future(pool):
         await submit(pool, fails).future
 
 
-@pytest.mark.parametrize("error", [StopIteration(), KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error", [StopIteration(), GeneratorExit(), KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()]
+)
 async def test_no_exception_is_lost_on_its_way(pool, error):
     def fails():
         raise error
 
-    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    expected = RuntimeError if isinstance(error, (StopIteration, GeneratorExit)) else type(error)
     with pytest.raises(expected):
         await submit(pool, fails).future
+
+
+async def test_what_a_call_raises_after_it_was_given_up_is_not_logged(pool, caplog):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fails():
+        begun.set()
+        go_on.wait(10)
+        raise ValueError("with the customer's name in it")
+
+    job = submit(pool, fails)
+    await asyncio.to_thread(begun.wait, 10)
+    pool.abandon()
+    go_on.set()
+    await asyncio.wait([job.future], timeout=10)
+    del job
+    gc.collect()
+
+    assert caplog.records == []
 
 
 async def test_a_call_runs_in_its_own_context(pool):

@@ -57,13 +57,16 @@ class LeaseKeeper:
     async def run(self) -> None:
         """Keep leases until cancelled."""
         pause = self.lease.total_seconds() / _LOOKS
-        while True:
-            await self.anything.wait()
-            await self.clock.sleep(pause)
-            await self.look()
+        async with asyncio.TaskGroup() as extensions:
+            while True:
+                await self.anything.wait()
+                await self.clock.sleep(pause)
+                due = self._look()
+                if due:  # beside the next look: an answer that takes its time must not cost the leases of others
+                    extensions.create_task(self._extend(due))
 
-    async def look(self) -> None:
-        """Let go what is over, and extend what is due."""
+    def _look(self) -> list[Held]:
+        """Let go what is over; what is due to be extended."""
         now = self.clock.monotonic()
         due = []
         for held in list(self.in_hand):
@@ -71,16 +74,16 @@ class LeaseKeeper:
                 continue
             if now >= held.delivery.lease.deadline:
                 self._lose(held)
+            elif held.extending:
+                continue
             elif now - held.received_at >= self.max_hold.total_seconds():
                 held.interrupt(TimedOut(self.max_hold))
             elif held.delivery.lease.deadline - now <= self.lease.total_seconds() * (1 - _EXTEND_AFTER):
+                held.extending = True
                 due.append(held)
-        if due:
-            await self._extend(due)
+        return due
 
     async def _extend(self, due: list[Held]) -> None:
-        for held in due:
-            held.extending = True
         try:
             answers = await answer_of(self.provider.extend([held.delivery for held in due]))
         except AdapterError:

@@ -55,11 +55,14 @@ class Job:
             self.future.set_result(self.result)
         else:
             self.future.set_exception(_settable(self.error))
+            self.future.exception()  # whoever gave it up does not ask, and asyncio must not log what it says
 
 
 def _settable(error: BaseException) -> BaseException:
-    """A future refuses `StopIteration`, which a handler may well raise."""
-    return RuntimeError("the handler raised StopIteration") if isinstance(error, StopIteration) else error
+    """A future refuses `StopIteration`, and a coroutine takes `GeneratorExit` for its own end; a handler may raise both."""
+    if isinstance(error, (StopIteration, GeneratorExit)):
+        return RuntimeError(f"the handler raised {type(error).__name__}")
+    return error
 
 
 class Threads:
