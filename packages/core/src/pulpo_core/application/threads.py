@@ -59,7 +59,7 @@ class Job:
 
 
 def _settable(error: BaseException) -> BaseException:
-    """A future refuses `StopIteration`, and a coroutine takes `GeneratorExit` for its own end; a handler may raise both."""
+    """A future refuses `StopIteration`, a coroutine takes `GeneratorExit` for its own end, and handlers raise both."""
     if isinstance(error, (StopIteration, GeneratorExit)):
         return RuntimeError(f"the handler raised {type(error).__name__}")
     return error
