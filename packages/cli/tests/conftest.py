@@ -66,7 +66,7 @@ def url() -> str:
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     """A run configures logging for its process, which here is that of all tests."""
-    names = ("", "pulpo", "pulpo.manager", "pulpo.run")
+    names = ("", "pulpo", "pulpo.manager", "pulpo.run", "pulpo.health")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers = logging.getLogger().handlers[:]
     yield

@@ -13,14 +13,21 @@ from structlog.typing import EventDict
 
 from .output import at_terminal
 
+#: Loggers whose INFO is about the process and not about messages: it is shown unless less is wanted.
+_SPEAK_UP: Final = ("pulpo.manager", "pulpo.run", "pulpo.health")
+_OURS: Final = ("pulpo", *_SPEAK_UP)
+
 #: Loggers and their levels for each verbosity. pulpo's own are named apart from the rest: at DEBUG, other people's
 #: libraries write out what they send, bodies included.
 LEVELS: Final[Mapping[int, Mapping[str, int]]] = {
-    -1: {"": logging.ERROR, "pulpo": logging.ERROR},
-    0: {"": logging.WARNING, "pulpo": logging.WARNING, "pulpo.manager": logging.INFO, "pulpo.run": logging.INFO},
-    1: {"": logging.INFO, "pulpo": logging.INFO},
-    2: {"": logging.INFO, "pulpo": logging.DEBUG},
+    -1: {"": logging.ERROR, **dict.fromkeys(_OURS, logging.ERROR)},
+    0: {"": logging.WARNING, "pulpo": logging.WARNING, **dict.fromkeys(_SPEAK_UP, logging.INFO)},
+    1: {"": logging.INFO, **dict.fromkeys(_OURS, logging.INFO)},
+    2: {"": logging.INFO, **dict.fromkeys(_OURS, logging.DEBUG)},
 }
+
+#: What `configure` accepts as a level.
+NAMES: Final = ("debug", "info", "warning", "error")
 
 _COLOURS: Final[Mapping[str, str]] = {
     "dim": "\x1b[2m",
@@ -33,14 +40,24 @@ _COLOURS: Final[Mapping[str, str]] = {
 _PREFIX: Final = "pulpo_"
 
 
-def configure(verbosity: int, *, form: str) -> None:
-    """Send log records of *verbosity* to stderr, as ``console`` lines or as ``json``."""
+def configure(verbosity: int, *, form: str, level: str | None = None) -> None:
+    """Send log records to stderr, as ``console`` lines or as ``json``.
+
+    Args:
+        verbosity: which records; see `LEVELS`.
+        level: one of `NAMES` instead: the least level that is shown, of all loggers alike.
+    """
     handler = _StderrHandler()
     handler.setFormatter(_json() if form == "json" else _console())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    for name, level in LEVELS[max(min(verbosity, 2), -1)].items():
-        logging.getLogger(name).setLevel(level)
+    for name, least in (_all_from(level) if level else LEVELS[max(min(verbosity, 2), -1)]).items():
+        logging.getLogger(name).setLevel(least)
+
+
+def _all_from(level: str) -> Mapping[str, int]:
+    least = logging.getLevelNamesMapping()[level.upper()]
+    return {"": max(least, logging.INFO), **dict.fromkeys(_OURS, least)}
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -1,0 +1,71 @@
+"""What a worker tells those who watch it, beside its log: health, metrics, traces."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import rich_click as click
+
+from pulpo_core import Dispatcher
+from pulpo_core.observers.health import HealthServer, Metrics
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+log = logging.getLogger("pulpo.run")
+
+#: The place of a child among those of a supervisor, from 0; each has a health port of its own.
+CHILD_VARIABLE: Final = "PULPO_CHILD"
+
+_OPTIONS: Final = (
+    click.option(
+        "--health-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Serve /livez, /readyz and /metrics; with --processes, the next ports too.",
+    ),
+    click.option("--health-host", metavar="HOST", help="Where the health port listens.  [default: 127.0.0.1]"),
+)
+
+
+def telemetry_options(function: F) -> F:
+    """Let a command take the options of this module."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str | None) -> list[Any]:
+    """What is open beside *dispatcher* while it runs: the health server and what counts its queues, if wanted.
+
+    Returns:
+        For `Manager.execute` and its ``around``.
+
+    Raises:
+        UsageError: a host is given and no port.
+    """
+    if health_port is None:
+        if health_host is not None:
+            raise click.UsageError("--health-host: says where --health-port listens; give that too")
+        return []
+    metrics, around = _metrics(dispatcher)
+    server = HealthServer(host=health_host or "127.0.0.1", port=port_of_child(health_port), metrics=metrics)
+    return [server.around, *around]
+
+
+def port_of_child(port: int) -> int:
+    """The health port of this process: *port*, or in a child of a supervisor *port* and its place; 0 stays 0."""
+    return port and port + int(os.environ.get(CHILD_VARIABLE, "0"))
+
+
+def _metrics(dispatcher: Dispatcher) -> tuple[Metrics | None, list[Any]]:
+    try:
+        from pulpo_core.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - an extra
+    except ImportError:
+        log.debug("no metrics: prometheus-client is not installed")
+        return None, []
+    observer = PrometheusObserver(dispatcher.routes)
+    dispatcher.observe(observer)
+    return observer.metrics(), [observer.around]
