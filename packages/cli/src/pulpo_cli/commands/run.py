@@ -16,6 +16,7 @@ from pulpo_cli.ledgers import document
 from pulpo_cli.options import SPAN, json_option
 from pulpo_cli.output import say_json
 from pulpo_cli.session import session
+from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
 from pulpo_core import Dispatcher, Manager, Route, SystemClock, Until, open_queue
 
@@ -43,10 +44,22 @@ _MANY: Final = click.IntRange(min=1)
 @click.option("--max-empty-polls", type=_MANY, metavar="N", help="Stop after so many receives without a message.")
 @click.option("--poll-interval", type=SPAN, help="The pause between two of those.  [default: 5s]")
 @click.option("--grace", type=SPAN, help="How long handlers may go on after a signal.  [default: 25s]")
+@telemetry_options
+@click.option("--log-level", type=click.Choice(logs.NAMES), help="The least level that is logged; -v and -q otherwise.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @json_option
 @click.pass_context
-def run(context: click.Context, /, *, as_json: bool, log_format: str, **given: Any) -> int:
+def run(
+    context: click.Context,
+    /,
+    *,
+    as_json: bool,
+    log_format: str,
+    log_level: str | None,
+    health_port: int | None,
+    health_host: str | None,
+    **given: Any,
+) -> int:
     """Work: receive messages and hand them to their handlers.
 
     APP is MODULE:OBJECT: a list of routes, a Route, a Dispatcher, a Manager, or a function that makes one. Without APP,
@@ -55,14 +68,15 @@ def run(context: click.Context, /, *, as_json: bool, log_format: str, **given: A
     The first Ctrl-C or SIGTERM drains: nothing more is received, what runs may finish. A second one cuts that short.
     At the end the ledger says what became of every message.
     """
-    logs.configure(session().verbosity, form=log_format)
+    logs.configure(session().verbosity, form=log_format, level=log_level)
     manager = _manager(context, {name: value for name, value in given.items() if value is not None})
     tell: Teller = JsonTeller() if log_format == "json" else PlainTeller()
     _check_queues(manager.dispatcher)
+    around = beside(manager.dispatcher, health_port=health_port, health_host=health_host)
     tell.start(manager.dispatcher)
     clock = SystemClock()
     started = clock.monotonic()
-    report = manager.execute()
+    report = manager.execute(around=around)
     elapsed = timedelta(seconds=clock.monotonic() - started)
     if as_json:
         say_json(document(report, elapsed))

@@ -1,0 +1,114 @@
+"""A worker as those see it who watch it: probes, scrapes and log collectors."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from signal import SIGTERM
+
+import pytest
+
+from .conftest import JOURNAL, Running, Shop, wait_until
+
+SLOW = JOURNAL + (
+    "async def note(payload):\n"
+    "    write('begun')\n"
+    "    while not Path(__file__).with_name('enough').exists():\n"
+    "        await asyncio.sleep(0.02)\n"
+    "    write('done')\n"
+)
+
+
+def ask(running: Running, path: str) -> tuple[int, str]:
+    """The status and the text of *path* at the health port that *running* has told on stderr."""
+    wait_until(lambda: "http://" in running.err, "the health port is open")
+    found = re.search(r"http://127\.0\.0\.1:\d+", running.err)
+    assert found
+    try:
+        with urllib.request.urlopen(found.group() + path, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_readiness_drops_at_the_signal_and_metrics_tell_what_was_done(shop: Shop) -> None:
+    shop.write(SLOW)
+    shop.pulpo("publish", "-q", "--type", "note", "--payload", "secret-word", "--count", "2")
+
+    with shop.start("run", "--handler", "note=jobs:note", "--concurrency", "1", "--health-port", "0") as running:
+        wait_until(lambda: shop.journal == ["begun"], "the first message is in hand")
+        ready = ask(running, "/readyz")
+        alive = ask(running, "/livez")
+        wait_until(lambda: "pulpo_queue_depth{" in ask(running, "/metrics")[1], "the queue was counted")
+        metrics = ask(running, "/metrics")
+        running.signal(SIGTERM)
+        wait_until(lambda: ask(running, "/readyz")[0] == 503, "not ready any more")
+        draining = ask(running, "/readyz")
+        alive_still = ask(running, "/livez")
+        (shop.folder / "enough").touch()
+        outcome = running.end()
+
+    assert (ready[0], alive[0], alive_still[0], outcome.status) == (200, 200, 200, 0)
+    assert json.loads(draining[1])["phase"] == "draining"
+    queue = f"file://{shop.folder}/shop.db?queue=mail"
+    assert f'pulpo_in_flight{{queue="{queue}"}} 1.0' in metrics[1]
+    assert f'pulpo_queue_depth{{queue="{queue}",state="ready"}} 1.0' in metrics[1]
+    assert f'pulpo_messages_total{{outcome="acked",queue="{queue}",type="note"}} 0.0' in metrics[1]
+    assert "process_cpu_seconds_total" in metrics[1], "the application's own registry is there too"
+    assert shop.journal == ["begun", "done"]
+    assert "secret-word" not in metrics[1] + running.err
+
+
+def test_a_log_for_machines_has_one_object_for_each_settled_message_and_no_body(shop: Shop) -> None:
+    shop.write(
+        JOURNAL + "def note(payload):\n    pass\ndef bad(payload):\n    raise RuntimeError('the server is down')\n"
+    )
+    shop.pulpo("publish", "-q", "--type", "note", "--payload", "secret-word")
+    shop.pulpo("publish", "-q", "--type", "bad", "--payload", "secret-word")
+
+    outcome = shop.pulpo(
+        *("run", "--handler", "note=jobs:note", "--handler", "bad=jobs:bad", "--max-attempts", "1", "--burst"),
+        *("--log-format", "json", "--log-level", "info"),
+    )
+
+    settled = {line["type"]: line for line in map(json.loads, outcome.err.splitlines()) if "settlement" in line}
+    assert set(settled) == {"note", "bad"}
+    bad = settled["bad"]
+    assert (bad["queue"], bad["id"], bad["attempt"]) == (f"file://{shop.folder}/shop.db?queue=mail", "2", 1)
+    assert (bad["settlement"], bad["reason"]) == ("buried", "attempts-exhausted")
+    assert bad["error"] == "RuntimeError: the server is down"
+    assert bad["level"] == "info"
+    assert 0 <= bad["duration_ms"] <= bad["elapsed_ms"]
+    assert settled["note"]["settlement"] == "acked"
+    assert "secret-word" not in outcome.err
+
+
+@pytest.mark.parametrize(("level", "shown"), [("error", False), ("warning", False), ("info", True), ("debug", True)])
+def test_the_level_of_the_log_can_be_named(shop: Shop, level: str, shown: bool) -> None:
+    shop.write("def note(payload): pass")
+    shop.pulpo("publish", "-q", "--payload", "x")
+
+    outcome = shop.pulpo("run", "--handler", "jobs:note", "--burst", "--log-level", level)
+
+    assert ("acked (handled)" in outcome.err) is shown
+
+
+def test_a_health_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
+    shop.write("def note(payload): pass")
+    with shop.start("run", "--handler", "jobs:note", "--health-port", "0") as running:
+        wait_until(lambda: "http://" in running.err, "the health port is open")
+        port = running.err.split("http://127.0.0.1:")[1].split()[0]
+        outcome = shop.pulpo("run", "-q", "--handler", "jobs:note", "--health-port", port)
+
+    assert outcome.status == 2
+    assert outcome.complaint.startswith(f"pulpo: health port {port} on 127.0.0.1: ")
+
+
+def test_a_host_without_a_port_is_wrong_usage(shop: Shop) -> None:
+    shop.write("def note(payload): pass")
+
+    outcome = shop.pulpo("run", "--handler", "jobs:note", "--health-host", "0.0.0.0")
+
+    assert outcome.status == 2
+    assert "--health-host" in outcome.complaint
