@@ -127,7 +127,8 @@ class Shop:
                 process.kill()
 
     def _environment(self, extra: dict[str, str]) -> dict[str, str]:
-        return {**os.environ, "PULPO_QUEUE": self.url, "TMPDIR": str(self.folder), "COLUMNS": "120", **extra}
+        own = {"PULPO_QUEUE": self.url, "TMPDIR": str(self.folder), "XDG_RUNTIME_DIR": "", "COLUMNS": "120"}
+        return {**os.environ, **own, **extra}
 
     @property
     def journal(self) -> list[str]:

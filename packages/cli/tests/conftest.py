@@ -46,9 +46,10 @@ Pulpo = Callable[..., Outcome]
 
 
 @pytest.fixture
-def pulpo(monkeypatch: pytest.MonkeyPatch) -> Pulpo:
+def pulpo(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Pulpo:
     """`pulpo`, as a function of its arguments."""
     monkeypatch.delenv("PULPO_QUEUE", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # no worker of anybody else's
 
     def run(*arguments: str, stdin: str | bytes | None = None) -> Outcome:
         result = CliRunner().invoke(cli, arguments, input=stdin)

@@ -11,8 +11,9 @@ from . import __version__
 from .frame import LazyGroup
 
 _PANELS = {
-    "Work": ["run", "demo", "publish", "publish-sqs", "publish-sns"],
-    "Look": ["stats", "peek", "buried", "routes", "adapters"],
+    "Work": ["run", "pause", "resume", "demo", "publish", "publish-sqs", "publish-sns"],
+    "Look": ["status", "stats", "peek", "buried", "routes", "adapters"],
+    "Understand": ["doctor", "explain", "simulate"],
     "Repair": ["pop", "delete", "purge", "move"],
     "Set up": ["queue", "contract", "import-legacy", "completion"],
 }
