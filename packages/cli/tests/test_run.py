@@ -230,7 +230,7 @@ def test_the_format_of_the_queue_can_be_given(
         (
             ["--queue", "memory://x", "--handler", "k={jobs}:number"],
             4,
-            "k={jobs}:number: builtins:int cannot be called",
+            "--handler k {jobs}:number: builtins:int cannot be called",
         ),
         (["--queue", "memory://x", "--handler", "{jobs}:Email"], 4, "Email is a class; register an instance"),
         (["--queue", "memory://x", "--handler", "nonsense"], 2, "'nonsense' is not MODULE:OBJECT"),

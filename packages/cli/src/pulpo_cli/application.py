@@ -1,28 +1,36 @@
-"""What `pulpo run` is to run: an application by its name, or one route made of options."""
+"""What `pulpo run` is to run, and with which settings: an application by its name, or routes of settings or options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
 import rich_click as click
-from click.core import ParameterSource
 
-from pulpo_core import ApplicationError, HandlerError, Policy, Route
+from pulpo_core import ApplicationError, Dispatcher, HandlerError, Manager, Route
+from pulpo_core.config import (
+    Loaded,
+    RouteSettings,
+    Settings,
+    dispatcher_options,
+    load_object,
+    load_translator,
+    read_settings,
+    route_of,
+    routes_of,
+)
 
-from .loading import Application, load_application, load_handlers, load_object, load_translator, make_importable
+from .loading import load_application, load_handlers, make_importable
+from .output import complain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: How long one receive waits for a message; shorter than any grace, so that stopping never waits for it.
-_WAIT: Final = timedelta(seconds=10)
-
 _OPTIONS: Final = (
     click.argument("app", required=False),
-    click.option("--queue", metavar="URL", envvar="PULPO_QUEUE", show_envvar=True, help="Without APP: the queue."),
+    click.option("--queue", metavar="URL", help="Without APP: the queue.  [env var: PULPO_QUEUE]"),
     click.option(
         "--handler",
         "handlers",
@@ -38,6 +46,25 @@ _OPTIONS: Final = (
     click.option(
         "--error-handler", metavar="MODULE:CALLABLE", help="Without APP: asked about every failure before the policy."
     ),
+    click.option(
+        "--settings",
+        "settings_files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A further file like pulpo.toml. Repeatable, the last is the strongest.",
+    ),
+)
+
+#: Options that belong to the one route which the command line makes or changes, and to nothing else.
+_OF_THE_ROUTE: Final = ("queue", "handlers", "translator", "error_handler", "timeout", "max_attempts")
+
+#: Options whose name is that of the setting which they override.
+_SETTINGS: Final = frozenset(field.name for field in attrs.fields(Settings)) - {"app", "queue"}
+
+#: Settings of the process that an application which is a dispatcher already says for itself.
+_OF_THE_DISPATCHER: Final = (
+    *("concurrency", "threads", "grace", "thread_grace"),
+    *("once", "burst", "max_messages", "max_empty_polls", "poll_interval"),
 )
 
 
@@ -49,68 +76,165 @@ def application_options(function: F) -> F:
 
 
 @attrs.frozen(kw_only=True)
-class Given:
-    """What the command line says about the application.
+class Application:
+    """What can be run, imported and checked.
 
     Attributes:
-        limits: further arguments of the route that the options make, those that were given.
+        manager: runs it.
+        settings: of the process.
     """
 
-    app: str | None
-    queue: str | None
-    handlers: tuple[str, ...]
-    translator: str | None
-    error_handler: str | None
-    limits: dict[str, Any] = attrs.field(factory=dict)
+    manager: Manager
+    settings: Settings
 
-    def load(self, context: click.Context) -> Application:
-        """Import it. The working directory is importable.
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What the manager runs."""
+        return self.manager.dispatcher
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Its routes."""
+        return self.dispatcher.routes
+
+
+@attrs.frozen(kw_only=True)
+class Given:
+    """What the command line says about the application and its settings.
+
+    Attributes:
+        options: further options by their names, those that were given.
+    """
+
+    app: str | None = None
+    queue: str | None = None
+    handlers: tuple[str, ...] = ()
+    translator: str | None = None
+    error_handler: str | None = None
+    settings_files: tuple[Path, ...] = ()
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def read(self) -> Loaded:
+        """The settings of files, environment and command line. Tells what is not as it should be.
+
+        Raises:
+            WrongSettings: see `read_settings`.
+        """
+        command_line = {name: value for name, value in self.options.items() if name in _SETTINGS}
+        loaded = read_settings(files=self.settings_files, command_line=command_line)
+        for warning in loaded.warnings:
+            complain(warning)
+        return loaded
+
+    def load(self, settings: Settings | None = None) -> Application:
+        """Import it. The working directory is importable, and the settings' environment is that of the process.
 
         Args:
-            context: of the command, which knows what was given in person and what by the environment.
+            settings: those that were read already.
 
         Raises:
             UsageError: the options do not go together.
+            ConfigurationError: settings are wrong, or a reference is none.
             ApplicationError, HandlerError: it cannot be imported, or cannot be run.
         """
+        settings = self.read().settings if settings is None else settings
         make_importable(Path.cwd())
-        if self.app is None:
-            return [self._route()]
-        self._refuse_both(context)
-        return load_application(self.app)
+        for name, value in settings.environment.items():
+            os.environ.setdefault(name, value)
+        app = self.app
+        if app is None and not self._given(_OF_THE_ROUTE):
+            app = settings.app
+        if app is None:
+            return _application(self._routes(settings), settings)
+        self._refuse(_OF_THE_ROUTE, f" is for a route without APP; {app} says it in its own routes")
+        return self._named(app, settings)
 
-    def _refuse_both(self, context: click.Context) -> None:
-        for name in ("queue", "handlers", "translator", "error_handler", *self.limits):
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                option = _option_of(context, name)
-                raise click.UsageError(f"{option} is for a route without APP; {self.app} says it in its own routes")
+    def _named(self, app: str, settings: Settings) -> Application:
+        found = load_application(app)
+        if isinstance(found, list):
+            return _application(found, settings)
+        if not isinstance(found, (Dispatcher, Manager)):
+            return self._contained(found, settings)
+        self._refuse(_OF_THE_DISPATCHER, f": {app} is a {type(found).__name__}, which says it for itself")
+        return Application(manager=found if isinstance(found, Manager) else Manager(found), settings=settings)
 
-    def _route(self) -> Route:
-        if not self.queue:
-            raise click.UsageError("give APP, or --queue (or PULPO_QUEUE) with --handler")
-        if not self.handlers:
-            raise ApplicationError(f"no handler for {self.queue}: give APP, or --handler [TYPE=]MODULE:CALLABLE")
-        return Route(
-            self.queue,
-            load_handlers(self.handlers),
-            translator=load_translator(self.translator or "pulpo"),
-            error_handler=self._error_handler(),
-            **self._route_limits(),
-        )
+    def _contained(self, container: Any, settings: Settings) -> Application:
+        from pulpo_core.container import manager_of, settings_of  # noqa: PLC0415 - few applications need it
 
-    def _error_handler(self) -> Any:
-        if self.error_handler is None:
-            return None
-        found = load_object(self.error_handler, option="--error-handler")
-        if not callable(found):
-            raise HandlerError(f"--error-handler {self.error_handler} cannot be called")
+        own = settings_of(container)
+        if own is not None:  # the application has read its settings itself; the command line is stronger
+            settings = attrs.evolve(own, **{name: self.options[name] for name in _SETTINGS if name in self.options})
+        return Application(manager=manager_of(container, settings=settings, **_loop(settings)), settings=settings)
+
+    def _refuse(self, names: Sequence[str], why: str) -> None:
+        for name in self._given(names):
+            raise click.UsageError(f"{_option(name)}{why}")
+
+    def _given(self, names: Sequence[str]) -> list[str]:
+        """Those of *names* that were given."""
+        values = attrs.asdict(self, recurse=False) | dict(self.options)
+        return [name for name in names if values.get(name) not in (None, ())]
+
+    # ------------------------------------------------------------------------------------------------------ routes
+
+    def _routes(self, settings: Settings) -> list[Route]:
+        """The routes of the settings, or the one that options make; options also change the only one there is."""
+        own = self._given(_OF_THE_ROUTE)
+        known = {} if self.queue else settings.routes
+        if not own and known:
+            return routes_of(settings)
+        if len(known) > 1:
+            names = ", ".join(known)
+            raise click.UsageError(f"{_option(own[0])}: for which of the routes {names}? Give --queue for another one")
+        queue = self.queue or settings.queue
+        if not known and not queue:
+            raise click.UsageError("give APP, or --queue (or PULPO_QUEUE) with --handler, or routes in pulpo.toml")
+        name, route = next(iter(known.items()), (None, RouteSettings(queue=queue)))
+        return [self._route(name, route, attrs.evolve(settings, routes={}))]
+
+    def _route(self, name: str | None, route: RouteSettings, settings: Settings) -> Route:
+        handlers = load_handlers(self.handlers)
+        if handlers.table():
+            route = attrs.evolve(route, handlers={}, default_handler=None)
+        elif not (route.handlers or route.default_handler):
+            raise ApplicationError(
+                f"no handler for {route.queue or settings.queue}: give APP, or --handler [TYPE=]MODULE:CALLABLE"
+            )
+        if "timeout" in self.options:
+            route = attrs.evolve(route, timeout=self.options["timeout"])
+        if "max_attempts" in self.options:
+            policy = attrs.evolve(route.policy, max_attempts=self.options["max_attempts"])
+            route = attrs.evolve(route, policy=policy)
+        made = route_of(name, route, settings, handlers=handlers)
+        return attrs.evolve(made, **self._objects())
+
+    def _objects(self) -> dict[str, Any]:
+        """What options name and a route takes as an object."""
+        found: dict[str, Any] = {}
+        if self.translator is not None:
+            found["translator"] = load_translator(self.translator, where="--translator")
+        if self.error_handler is not None:
+            found["error_handler"] = load_object(self.error_handler, where="--error-handler")
+            if not callable(found["error_handler"]):
+                raise HandlerError(f"--error-handler {self.error_handler} cannot be called")
         return found
 
-    def _route_limits(self) -> dict[str, Any]:
-        limits = dict(self.limits)
-        attempts = limits.pop("max_attempts", None)
-        return limits | ({} if attempts is None else {"policy": Policy(max_attempts=attempts)})
+
+def _application(routes: list[Route], settings: Settings) -> Application:
+    dispatcher = Dispatcher(routes, **dispatcher_options(settings))
+    return Application(manager=Manager(dispatcher, **_loop(settings)), settings=settings)
 
 
-def _option_of(context: click.Context, name: str) -> str:
-    return next(each.opts[0] for each in context.command.params if each.name == name)
+def _loop(settings: Settings) -> dict[str, Any]:
+    """What a manager is to be told about its event loop."""
+    if not settings.uvloop:
+        return {}
+    try:
+        import uvloop  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise ApplicationError("uvloop is not installed: pip install 'pulpo-cli[uvloop]'") from error
+    return {"loop_factory": uvloop.new_event_loop}
+
+
+def _option(name: str) -> str:
+    return "--handler" if name == "handlers" else f"--{name.replace('_', '-')}"

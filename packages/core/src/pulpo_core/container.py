@@ -51,7 +51,7 @@ def _routes(
     """The routes of *settings*, each with what it says itself, and else with what the container holds."""
     wanted = settings.routes or {"default": RouteSettings()}
     made = [
-        route_of(name, each, queue=settings.queue, handlers=handlers_of(handlers, route=name))
+        route_of(name, each, settings, handlers=handlers_of(handlers, route=name))
         for name, each in wanted.items()
     ]
     return [
@@ -150,13 +150,14 @@ def pulpo_of(container: Container) -> Any:
     return next(iter(found.values()))
 
 
-def manager_of(container: Container, *, settings: Settings | None = None) -> Manager:
+def manager_of(container: Container, *, settings: Settings | None = None, **options: Any) -> Manager:
     """What runs the application that *container* wires.
 
     Its resources are opened before the first queue, and closed after the last settlement, in every case.
 
     Args:
         settings: for pulpo's part, instead of what the container says.
+        options: for the `Manager`.
 
     Raises:
         ApplicationError: the container lacks a part, or a provider fails.
@@ -167,12 +168,14 @@ def manager_of(container: Container, *, settings: Settings | None = None) -> Man
         pulpo.settings.override(providers.Object(settings))
     _check(container)
     around = (lambda _: resources_of(container), lambda _: pulpo.publisher())
-    return Manager(_made(pulpo.dispatcher), around=around)
+    return Manager(_made(pulpo.dispatcher), around=around, **options)
 
 
-def gives_settings(container: Container) -> bool:
-    """Whether the application says its settings itself."""
-    return bool(pulpo_of(container).settings.overridden)
+def settings_of(container: Container) -> Settings | None:
+    """The settings that the application gives pulpo itself; `None` if it leaves them to whoever runs it."""
+    provider = pulpo_of(container).settings
+    found: Settings | None = provider() if provider.overridden else None
+    return found
 
 
 @asynccontextmanager

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import rich_click as click
 
 from pulpo_cli.application import Given, application_options
 from pulpo_cli.frame import Command
-from pulpo_cli.loading import Application
 from pulpo_cli.options import json_option
 from pulpo_cli.output import say, say_json
 from pulpo_cli.tables import Column, print_facts, print_table
 from pulpo_cli.units import NOTHING, span
-from pulpo_core import BoundHandler, Manager, Policy, Route, as_table
+from pulpo_core import BoundHandler, Policy, Route, as_table
 
 
 @click.command(cls=Command)
 @application_options
 @json_option
-@click.pass_context
-def routes(context: click.Context, /, *, as_json: bool, **given: Any) -> None:
+def routes(*, as_json: bool, **given: Any) -> None:
     """Show the routes of an application.
 
     Their queues, handlers with the parameters they want, limits and policies. Queues are not opened.
     """
-    shown = _routes(Given(**given).load(context))
+    shown = Given(**given).load().routes
     if as_json:
         say_json([_document(route) for route in shown])
         return
@@ -34,12 +31,6 @@ def routes(context: click.Context, /, *, as_json: bool, **given: Any) -> None:
         if index:
             say("")
         _print(route)
-
-
-def _routes(found: Application) -> Sequence[Route]:
-    if isinstance(found, list):
-        return found
-    return found.dispatcher.routes if isinstance(found, Manager) else found.routes
 
 
 def _handlers(route: Route) -> list[tuple[str | None, BoundHandler]]:

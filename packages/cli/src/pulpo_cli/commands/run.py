@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import rich_click as click
 
 from pulpo_cli import logs
 from pulpo_cli.application import Given, application_options
+from pulpo_cli.control import control
 from pulpo_cli.frame import Command
 from pulpo_cli.ledgers import document
 from pulpo_cli.options import SPAN, json_option
@@ -18,16 +18,8 @@ from pulpo_cli.output import say_json
 from pulpo_cli.session import session
 from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
-from pulpo_core import Dispatcher, Manager, Route, SystemClock, Until, open_queue
-
-#: Options that belong to the one route which the command line makes, and to nothing else.
-_OF_THE_ROUTE: Final = ("timeout", "max_attempts")
-
-#: Options that become arguments of the dispatcher.
-_OF_THE_DISPATCHER: Final = ("concurrency", "threads", "grace")
-
-#: Options that say when to stop.
-_OF_UNTIL: Final = tuple(field.name for field in attrs.fields(Until))
+from pulpo_core import Dispatcher, SystemClock, open_queue
+from pulpo_core.config import LOG_FORMATS
 
 _MANY: Final = click.IntRange(min=1)
 
@@ -46,37 +38,35 @@ _MANY: Final = click.IntRange(min=1)
 @click.option("--grace", type=SPAN, help="How long handlers may go on after a signal.  [default: 25s]")
 @telemetry_options
 @click.option("--log-level", type=click.Choice(logs.NAMES), help="The least level that is logged; -v and -q otherwise.")
-@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option(
+    "--log-format", type=click.Choice(LOG_FORMATS), help="Lines for people or for machines.  [default: console]"
+)
+@click.option("--uvloop/--no-uvloop", default=None, help="Run on uvloop, which is an extra.")
 @json_option
-@click.pass_context
-def run(
-    context: click.Context,
-    /,
-    *,
-    as_json: bool,
-    log_format: str,
-    log_level: str | None,
-    health_port: int | None,
-    health_host: str | None,
-    **given: Any,
-) -> int:
+def run(*, as_json: bool, **given: Any) -> int:
     """Work: receive messages and hand them to their handlers.
 
-    APP is MODULE:OBJECT: a list of routes, a Route, a Dispatcher, a Manager, or a function that makes one. Without APP,
-    --queue and --handler make one route. Modules are found in the working directory too.
+    APP is MODULE:OBJECT: a list of routes, a Route, a Dispatcher, a Manager, a container, or a function that makes one.
+    Without APP, --queue and --handler make one route; without those, the routes of the settings are run. Modules are
+    found in the working directory too.
+
+    Settings come from pyproject.toml, pulpo.toml, .env and PULPO_… variables; options are stronger than all of them.
 
     The first Ctrl-C or SIGTERM drains: nothing more is received, what runs may finish. A second one cuts that short.
     At the end the ledger says what became of every message.
     """
-    logs.configure(session().verbosity, form=log_format, level=log_level)
-    manager = _manager(context, {name: value for name, value in given.items() if value is not None})
-    tell: Teller = JsonTeller() if log_format == "json" else PlainTeller()
-    _check_queues(manager.dispatcher)
-    around = beside(manager.dispatcher, health_port=health_port, health_host=health_host)
-    tell.start(manager.dispatcher)
+    wanted = _given(given)
+    settings = wanted.read().settings
+    logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
+    application = wanted.load(settings)
+    tell: Teller = JsonTeller() if settings.log_format == "json" else PlainTeller()
+    _check_queues(application.dispatcher)
+    around = [control] if settings.control else []
+    around += beside(application.dispatcher, health_port=settings.health_port, health_host=settings.health_host)
+    tell.start(application.dispatcher)
     clock = SystemClock()
     started = clock.monotonic()
-    report = manager.execute(around=around)
+    report = application.manager.execute(around=around)
     elapsed = timedelta(seconds=clock.monotonic() - started)
     if as_json:
         say_json(document(report, elapsed))
@@ -84,26 +74,9 @@ def run(
     return report.status
 
 
-def _manager(context: click.Context, chosen: Mapping[str, Any]) -> Manager:
-    limits = {name: chosen[name] for name in _OF_THE_ROUTE if name in chosen}
-    if "app" not in chosen and "concurrency" in chosen:
-        limits["concurrency"] = chosen["concurrency"]
-    given = Given(
-        app=chosen.get("app"),
-        queue=chosen.get("queue"),
-        handlers=chosen["handlers"],
-        translator=chosen.get("translator"),
-        error_handler=chosen.get("error_handler"),
-        limits=limits,
-    )
-    found = given.load(context)
-    if isinstance(found, list):
-        return Manager(_dispatcher(found, chosen))
-    for name in (*_OF_THE_DISPATCHER, *_OF_UNTIL):
-        if name in chosen:
-            option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option}: {chosen['app']} is a {type(found).__name__}, which says it for itself")
-    return found if isinstance(found, Manager) else Manager(found)
+def _given(options: dict[str, Any]) -> Given:
+    own = {field.name: options.pop(field.name) for field in attrs.fields(Given) if field.name in options}
+    return Given(**own, options={name: value for name, value in options.items() if value is not None})
 
 
 def _check_queues(dispatcher: Dispatcher) -> None:
@@ -114,8 +87,3 @@ def _check_queues(dispatcher: Dispatcher) -> None:
     """
     for route in dispatcher.routes:
         open_queue(route.queue, adapter=route.adapter)
-
-
-def _dispatcher(routes: list[Route], chosen: Mapping[str, Any]) -> Dispatcher:
-    until = Until(**{name: chosen[name] for name in _OF_UNTIL if name in chosen})
-    return Dispatcher(routes, until=until, **{name: chosen[name] for name in _OF_THE_DISPATCHER if name in chosen})

@@ -16,6 +16,9 @@ from .routes import (
     routes_of,
 )
 from .settings import (
+    FONTS,
+    LOG_FORMATS,
+    LOG_LEVELS,
     BackoffSettings,
     BannerSettings,
     BreakerSettings,
@@ -26,6 +29,9 @@ from .settings import (
 )
 
 __all__ = [
+    "FONTS",
+    "LOG_FORMATS",
+    "LOG_LEVELS",
     "TRANSLATORS",
     "BackoffSettings",
     "BannerSettings",

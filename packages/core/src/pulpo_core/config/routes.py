@@ -49,25 +49,31 @@ def routes_of(settings: Settings) -> list[Route]:
         ConfigurationError: something is wrong with a setting; the text names it.
         ApplicationError, HandlerError: a handler cannot be imported, or cannot be called as pulpo would.
     """
-    found = [route_of(name, route, queue=settings.queue) for name, route in settings.routes.items()]
-    return check_routes(found)
+    return check_routes([route_of(name, route, settings) for name, route in settings.routes.items()])
 
 
-def route_of(name: str, settings: RouteSettings, *, queue: str | None = None, handlers: Any = None) -> Route:
+def route_of(name: str | None, settings: RouteSettings, process: Settings, *, handlers: Any = None) -> Route:
     """The route called *name*.
 
     Args:
-        queue: its queue, when its settings have none.
+        name: after its queue when it is `None`.
+        process: has the queue when the route has none, and the concurrency when it is the only route and has none.
         handlers: its handlers, when its settings have none.
 
     Raises:
         ConfigurationError, ApplicationError, HandlerError: as for `routes_of`.
     """
-    where = f"routes.{name}"
-    url = settings.queue or queue
+    where = f"routes.{name}" if name else "route"
+    url = settings.queue or process.queue
     if url is None:
         raise ConfigurationError(f"{where}: no queue; give {where}.queue, or queue for all routes")
-    given = {field: value for field in _AS_THEY_ARE if (value := getattr(settings, field)) not in (None, ())}
+    if settings.concurrency is None and len(process.routes) <= 1:
+        settings = attrs.evolve(settings, concurrency=process.concurrency)
+    given: dict[str, Any] = {
+        field: value for field in _AS_THEY_ARE if (value := getattr(settings, field)) not in (None, ())
+    }
+    if name is not None:
+        given["name"] = name
     given |= {field: _objects(getattr(settings, field), f"{where}.{field}") for field in _LISTS}
     if settings.error_handler is not None:
         given["error_handler"] = load_object(settings.error_handler, where=f"{where}.error_handler")
@@ -82,7 +88,7 @@ def route_of(name: str, settings: RouteSettings, *, queue: str | None = None, ha
     if table is None:
         raise ApplicationError(f"{where}: no handler; give {where}.handlers.TYPE, or {where}.default_handler")
     try:
-        return Route(url, table, name=name, policy=policy, **given)
+        return Route(url, table, policy=policy, **given)
     except PulpoError as error:
         raise type(error)(f"{where}.{error}") from error
 

@@ -154,7 +154,7 @@ class Settings:
     output_buffering: bool = setting(
         yes_or_no, "Whether log lines are written in blocks, errors at once.", default=False
     )
-    health_host: str = setting(text, "Where the health port listens.", default="127.0.0.1")
+    health_host: str | None = setting(optional(text), "Where the health port listens; 127.0.0.1 unless given.")
     health_port: int | None = setting(optional(whole(0, 65535)), "Serves /livez, /readyz and /metrics.")
     control: bool = setting(yes_or_no, "Whether pause, resume and status reach the worker.", default=True)
     uvloop: bool = setting(yes_or_no, "Whether to run on uvloop, where it is installed.", default=False)
