@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from . import adapters, api, cli, contract, events, policy, statuses
+from . import adapters, api, cli, contract, decisions, events, policy, statuses
 
 REFERENCE: Final = Path(__file__).parent.parent / "reference"
 
@@ -28,6 +28,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "queue-urls.md": adapters.urls,
     "contract.md": contract.page,
     "events.md": events.page,
+    "../explanation/decisions.md": decisions.page,
     **api.PAGES,
 }
 
