@@ -104,11 +104,3 @@ def test_a_health_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
     assert outcome.status == 2
     assert outcome.complaint.startswith(f"pulpo: health port {port} on 127.0.0.1: ")
 
-
-def test_a_host_without_a_port_is_wrong_usage(shop: Shop) -> None:
-    shop.write("def note(payload): pass")
-
-    outcome = shop.pulpo("run", "--handler", "jobs:note", "--health-host", "0.0.0.0")
-
-    assert outcome.status == 2
-    assert "--health-host" in outcome.complaint

@@ -37,21 +37,16 @@ def telemetry_options(function: F) -> F:
     return function
 
 
-def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str | None) -> list[Any]:
+def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str) -> list[Any]:
     """What is open beside *dispatcher* while it runs: the health server and what counts its queues, if wanted.
 
     Returns:
         For `Manager.execute` and its ``around``.
-
-    Raises:
-        UsageError: a host is given and no port.
     """
     if health_port is None:
-        if health_host is not None:
-            raise click.UsageError("--health-host: says where --health-port listens; give that too")
         return []
     metrics, around = _metrics(dispatcher)
-    server = HealthServer(host=health_host or "127.0.0.1", port=port_of_child(health_port), metrics=metrics)
+    server = HealthServer(host=health_host, port=port_of_child(health_port), metrics=metrics)
     return [server.around, *around]
 
 
