@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ import attrs
 
 from pulpo_core import (
     Clock,
+    Diagnosis,
     InvalidURL,
     Jitter,
     Queue,
@@ -23,6 +24,7 @@ from pulpo_core import (
     SystemClock,
     SystemJitter,
     Unsupported,
+    Usage,
     duration,
     one_of,
     parse_url,
@@ -161,6 +163,12 @@ class BeanstalkdAdapter:
         clock = SystemClock()
         async with self.open(url, clock=clock, jitter=SystemJitter()) as queue:
             await remove(queue, clock)
+
+    async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Diagnosis]:  # noqa: ARG002 - the port's
+        """See `pulpo_core.Examiner`."""
+        from .examining import examine  # noqa: PLC0415 - as below
+
+        return await examine(Settings.of(url), clock)
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Final
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from pulpo_core import Capabilities, Clock, Jitter, Queue
+from pulpo_core import Capabilities, Clock, Diagnosis, Jitter, Queue, Usage
 
 from .settings import MAX_BODY_BYTES, SCHEME, Durability, Settings
 
@@ -68,3 +69,9 @@ class FileAdapter:
         from .removing import remove  # noqa: PLC0415 - as above
 
         await remove(Settings.of(url))
+
+    async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Diagnosis]:  # noqa: ARG002 - the port's
+        """See `pulpo_core.Examiner`."""
+        from .examining import examine  # noqa: PLC0415 - as above
+
+        return await asyncio.to_thread(examine, Settings.of(url))

@@ -46,6 +46,14 @@ def _unescaped(field: str) -> str:
     return field
 
 
+def mount_of(path: Path) -> str | None:
+    """The type of the file system that holds *path*; `None` where this system does not tell."""
+    try:
+        return mounted_as(path.parent.resolve(), _MOUNTS.read_text())
+    except OSError:
+        return None
+
+
 def check_is_local(path: Path, mounts: str | None = None) -> None:
     """Refuse a file system that several hosts share, and warn of one that may be shared.
 

@@ -36,10 +36,12 @@ from pulpo_core import (
     LAST_PRIORITY,
     Capabilities,
     Clock,
+    Diagnosis,
     InvalidURL,
     Jitter,
     Order,
     QueueURL,
+    Usage,
     duration,
     one_of,
     parse_url,
@@ -56,6 +58,7 @@ from .client import Endpoint, open_client
 from .codec import max_body_bytes
 from .copies import MAX_DELAY
 from .creating import create
+from .examining import examine
 from .extending import Extensions
 from .graveyard import Graveyard
 from .hops import Hops
@@ -336,6 +339,11 @@ class SqsAdapter:
         settings = read_url(url)
         async with open_client("sqs", settings.endpoint) as client:
             await remove(client, settings.addresses)
+
+    async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Diagnosis]:
+        """See `pulpo_core.Examiner`."""
+        settings = read_url(url)
+        return await examine(settings.endpoint, settings.addresses, settings.dlq, usage, clock)
 
 
 @asynccontextmanager

@@ -1,13 +1,16 @@
 """What would happen, without anything happening: policies explained and simulated by running them."""
 
+from .application.dispatcher import MAX_HOLD
 from .application.prospects import EVENTS, Crash, Phase, Prospect, crash, limits_of, prospects
-from .domain.course import LONGEST, SHORTEST, Premises, Step, course, horizon, step
+from .domain.course import FAILED, LONGEST, SHORTEST, Premises, Step, course, horizon, step
 from .domain.policy import fit
 from .domain.simulation import Life, Simulation, Workload, quantile, simulate
 
 __all__ = [
     "EVENTS",
+    "FAILED",
     "LONGEST",
+    "MAX_HOLD",
     "SHORTEST",
     "Crash",
     "Life",

@@ -122,6 +122,11 @@ class Dispatcher:
         return self._routes
 
     @property
+    def grace(self) -> timedelta:
+        """How long handlers may go on after `stop`."""
+        return self._grace
+
+    @property
     def ledgers(self) -> Mapping[str, Ledger]:
         """For each route by name, what has happened to its deliveries so far."""
         return {name: pump.snapshot() for name, pump in self._pumps.items()}
@@ -182,6 +187,8 @@ class Dispatcher:
         self._stopped_early = True
         if self._stop_requested is not None:
             self._stop_requested.set()
+        for pump in self._pumps.values():
+            pump.stop()  # now and not a turn later: whoever asks in a handler gets no further message
         if now and self._cut_requested is not None:
             self._cut_requested.set()
 
@@ -403,7 +410,7 @@ class Dispatcher:
             raise AssertionError("made by run")
         await self._stop_requested.wait()
         for pump in self._pumps.values():
-            pump.stop()
+            pump.stop()  # those that were not there yet when it was asked for
         await self._clock.wait(self._cut_requested, self._grace.total_seconds())
         for _ in range(CANCELLATIONS):
             for pump in self._pumps.values():

@@ -30,6 +30,9 @@ LONGEST: Final = math.nextafter(1.0, 0.0)
 #: A course that is not over after so many attempts is taken for one without end.
 MANY_ATTEMPTS: Final = 10_000
 
+#: An attempt that fails as most do: transiently, and asking for nothing.
+FAILED: Final = Failed(Exception("as foreseen"))
+
 _NOTHING: Final = timedelta()
 
 
@@ -117,9 +120,8 @@ def horizon(premises: Premises) -> timedelta | None:
 
     A queue must keep its messages for longer. Delays that handlers and exceptions ask for come on top.
     """
-    failed = Failed(Exception())
     try:
-        for made in course(premises, lambda _: failed, lambda: LONGEST):
+        for made in course(premises, lambda _: FAILED, lambda: LONGEST):
             if made.delay is None:
                 return made.ends - premises.published_at
             if made.attempt >= MANY_ATTEMPTS:

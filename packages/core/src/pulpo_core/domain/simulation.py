@@ -14,13 +14,12 @@ from typing import Final
 import attrs
 
 from .backoff import as_span, is_span
-from .course import MANY_ATTEMPTS, Premises, Step, course
+from .course import FAILED, MANY_ATTEMPTS, Premises, Step, course
 from .decision import Tally
 from .errors import ConfigurationError
-from .outcome import Failed, Handled, Outcome
+from .outcome import Handled, Outcome
 
 _HANDLED: Final = Handled()
-_FAILED: Final = Failed(Exception("simulated"))
 
 
 def _share(_: object, attribute: attrs.Attribute[float], value: object) -> None:
@@ -126,7 +125,7 @@ def simulate(premises: Premises, workload: Workload, random: Callable[[], float]
     over = beginning + workload.outage
 
     def outcome_at(begins: datetime) -> Outcome:
-        return _FAILED if begins < over or random() < workload.failure_rate else _HANDLED
+        return FAILED if begins < over or random() < workload.failure_rate else _HANDLED
 
     def lives() -> Iterator[Life]:
         for index in range(workload.messages):

@@ -1,0 +1,1 @@
+"""A route's behaviour in plain words."""

@@ -1,0 +1,1 @@
+"""Policies as they work out: what `pulpo simulate` computes and shows."""
