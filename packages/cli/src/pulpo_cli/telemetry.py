@@ -37,7 +37,7 @@ def telemetry_options(function: F) -> F:
     return function
 
 
-def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str) -> list[Any]:
+def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str | None) -> list[Any]:
     """What is open beside *dispatcher* while it runs: the health server and what counts its queues, if wanted.
 
     Returns:
@@ -46,7 +46,7 @@ def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str)
     if health_port is None:
         return []
     metrics, around = _metrics(dispatcher)
-    server = HealthServer(host=health_host, port=port_of_child(health_port), metrics=metrics)
+    server = HealthServer(host=health_host or "127.0.0.1", port=port_of_child(health_port), metrics=metrics)
     return [server.around, *around]
 
 
