@@ -28,6 +28,15 @@ from .output import complain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+settings_option = click.option(
+    "--settings",
+    "settings_files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A further file like pulpo.toml. Repeatable, the last is the strongest.",
+)
+
 _OPTIONS: Final = (
     click.argument("app", required=False),
     click.option("--queue", metavar="URL", help="Without APP: the queue.  [env var: PULPO_QUEUE]"),
@@ -46,13 +55,7 @@ _OPTIONS: Final = (
     click.option(
         "--error-handler", metavar="MODULE:CALLABLE", help="Without APP: asked about every failure before the policy."
     ),
-    click.option(
-        "--settings",
-        "settings_files",
-        multiple=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A further file like pulpo.toml. Repeatable, the last is the strongest.",
-    ),
+    settings_option,
 )
 
 #: Options that belong to the one route which the command line makes or changes, and to nothing else.

@@ -40,7 +40,7 @@ class Failure:
 
     Attributes:
         status: the exit status.
-        line: what went wrong, for stderr; empty when there is nothing to add.
+        line: what went wrong, for stderr; empty when there is nothing to add. Several lines when several things did.
     """
 
     status: int
@@ -83,7 +83,8 @@ def _failure_in_pulpo(error: BaseException) -> Failure:
     from pulpo_core import PulpoError, error_text, status_of  # noqa: PLC0415 - `pulpo --version` must not wait for it
 
     if isinstance(error, PulpoError):
-        return Failure(status_of(error), one_line(str(error)))
+        lines = getattr(error, "lines", (str(error),))  # of `WrongSettings`
+        return Failure(status_of(error), "\n".join(one_line(each) for each in lines))
     return Failure(FAILED, f"{error_text(error)} (this should not happen; -vv shows where it came from)")
 
 
@@ -98,8 +99,8 @@ def report(error: BaseException, session: Session) -> int:
     if session.tracebacks and isinstance(error, Exception) and not isinstance(error, click.ClickException):
         traceback.print_exception(error)
     failure = failure_of(error)
-    if failure.line:
-        print(f"pulpo: {printable(failure.line)}", file=sys.stderr)
+    for line in failure.line.splitlines():
+        print(f"pulpo: {printable(line)}", file=sys.stderr)
     return failure.status
 
 

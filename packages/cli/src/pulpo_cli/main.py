@@ -15,7 +15,7 @@ _PANELS = {
     "Look": ["status", "stats", "peek", "buried", "routes", "adapters"],
     "Understand": ["doctor", "explain", "simulate"],
     "Repair": ["pop", "delete", "purge", "move"],
-    "Set up": ["queue", "contract", "import-legacy", "completion"],
+    "Set up": ["config", "queue", "contract", "import-legacy", "completion"],
 }
 
 _MODULES = {name: f"pulpo_cli.commands.{name.replace('-', '_')}" for names in _PANELS.values() for name in names}

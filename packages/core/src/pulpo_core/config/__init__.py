@@ -4,6 +4,7 @@
 extra ``pulpo-core[config]`` is needed; `routes_of` makes the routes they describe.
 """
 
+from .describing import Entry, Said, entries, said, sample, toml_of
 from .loading import Loaded, WrongSettings, load_settings, read_settings
 from .references import call, did_you_mean, kind_of, load_object
 from .routes import (
@@ -36,16 +37,19 @@ __all__ = [
     "BackoffSettings",
     "BannerSettings",
     "BreakerSettings",
+    "Entry",
     "HandlerSettings",
     "Loaded",
     "PolicySettings",
     "RouteSettings",
+    "Said",
     "Settings",
     "WrongSettings",
     "add_handler",
     "call",
     "did_you_mean",
     "dispatcher_options",
+    "entries",
     "kind_of",
     "load_object",
     "load_settings",
@@ -54,4 +58,7 @@ __all__ = [
     "read_settings",
     "route_of",
     "routes_of",
+    "said",
+    "sample",
+    "toml_of",
 ]

@@ -24,23 +24,33 @@ Reader = Callable[[Any], Any]
 #: Where a field keeps its reader and what people should know of it.
 READER: Final = "pulpo_reader"
 HELP: Final = "pulpo_help"
+EXAMPLE: Final = "pulpo_example"
 SECRET: Final = "pulpo_secret"
 
 
-def setting(read: Reader, help: str, *, default: Any = None, secret: bool = False) -> Any:  # noqa: A002 - as everywhere
+def setting(
+    read: Reader,
+    help: str,  # noqa: A002 - what it is called everywhere
+    *,
+    default: Any = None,
+    example: Any = None,
+    secret: bool = False,
+) -> Any:
     """A field of a class of settings.
 
     Args:
         read: makes its value.
         help: one sentence for people.
         default: its value when nobody says anything.
+        example: as a file would say it, when the default shows nothing: what it amounts to unless it is
+            said, where there is such a value.
         secret: whether its value is never to be shown.
     """
     return attrs.field(
         default=default,
         converter=attrs.Converter(_converted, takes_field=True),
         repr=not secret,
-        metadata={READER: read, HELP: help, SECRET: secret},
+        metadata={READER: read, HELP: help, EXAMPLE: default if example is None else example, SECRET: secret},
     )
 
 

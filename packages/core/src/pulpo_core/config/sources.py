@@ -19,7 +19,7 @@ PREFIX: Final = "PULPO_"
 FILES_VARIABLE: Final = "PULPO_SETTINGS"
 
 #: Names of settings whose values are nobody's business, wherever they stand.
-_SECRET_NAME: Final = re.compile(
+SECRET_NAME: Final = re.compile(
     r"pass(word|wd)|secret|token|api_?key|access_?key|private|credential|dsn", re.IGNORECASE
 )
 
@@ -200,7 +200,7 @@ def from_dotenv(path: Path, options: Mapping[str, Any]) -> Source:
         for name in present
         if name.startswith(PREFIX) and name not in names
     ]
-    secrets = [name for name, value in present.items() if value and _SECRET_NAME.search(name)]
+    secrets = [name for name, value in present.items() if value and SECRET_NAME.search(name)]
     return Source(values=values, wrong=tuple(wrong), warnings=_open_to_all(path, secrets))
 
 
@@ -219,7 +219,7 @@ def _at(table: Any, path: str) -> Any:
 
 def _secrets(values: Mapping[str, tuple[Origin, Any]]) -> list[str]:
     _, environment = values.get("environment", (None, {}))
-    return [f"environment.{name}" for name in environment or () if _SECRET_NAME.search(name)]
+    return [f"environment.{name}" for name in environment or () if SECRET_NAME.search(name)]
 
 
 def _open_to_all(path: Path, secrets: list[str]) -> tuple[str, ...]:
