@@ -403,3 +403,11 @@ def test_a_message_is_a_value_that_cannot_be_changed():
         message.delay = None
     with pytest.raises(TypeError, match="unhashable"):
         hash(message)
+
+
+def test_what_is_printed_of_a_message_tells_neither_body_nor_header():
+    message = Message(request_type="mail", body={"to": "secret"}, header={"token": "secret"}, id="7")
+
+    assert "secret" not in repr(message)
+    assert "'mail'" in repr(message)
+    assert "'7'" in repr(message)

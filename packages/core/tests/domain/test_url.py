@@ -329,3 +329,18 @@ def test_any_text_is_a_queue_url_or_an_invalid_one(text):
 def test_any_text_is_a_duration_from_0_or_a_wrong_value(text):
     with suppress(ValueError):
         assert duration(text) >= timedelta()
+
+
+@pytest.mark.parametrize(
+    "value", [f"http://user:{SECRET}@h", f"https://{SECRET}@h/p", f"http%3A%2F%2Fu%3A{SECRET}%40h"]
+)
+def test_credentials_in_the_url_of_a_parameter_are_refused_and_not_quoted(value):
+    with pytest.raises(InvalidURL) as caught:
+        parse_url(f"x://h/t?endpoint_url={value}")
+
+    assert "parameter 'endpoint_url' must not carry a user or password" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_at_sign_elsewhere_in_a_parameter_is_nobody_s_secret():
+    assert parse_url("x://h/t?mail=a@b.example&u=http://h/a@b").parameters["mail"] == "a@b.example"

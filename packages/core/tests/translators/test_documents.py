@@ -171,3 +171,28 @@ def test_what_contains_itself_is_too_deep():
 
 def test_text_is_written_as_it_is_and_nothing_is_wasted_on_white_space():
     assert dumps({"a": "é€😀", "b": [1, 2]}) == '{"a":"é€😀","b":[1,2]}'.encode()
+
+
+def test_what_is_written_at_the_deepest_can_be_read():
+    deepest = {"value": nested(MAX_DEPTH)}
+    while True:
+        try:
+            written = dumps(deepest)
+        except InvalidMessage:
+            break
+        assert loads(written) == deepest
+        deepest = {"value": [deepest["value"]]}
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 3, 500, 900])
+def test_what_is_deeper_than_anything_written_is_not_read(levels):
+    with pytest.raises(TranslationError, match=r"levels deep|nested too deeply"):
+        loads(b"[" * levels + b"]" * levels)
+    with pytest.raises(TranslationError, match=r"levels deep|nested too deeply"):
+        loads(b'{"a":' * levels + b"1" + b"}" * levels)
+
+
+def test_many_brackets_side_by_side_are_not_deep():
+    document = {"rows": [[n, {"n": [n]}] for n in range(1_000)]}
+
+    assert loads(dumps(document)) == document

@@ -121,7 +121,7 @@ def _free_headers(header: dict[str, Any]) -> dict[str, Any]:
 
 @attrs.frozen(slots=False, init=False)  # a dictionary is made and copied faster than slots are
 class Message:
-    """A job request.
+    """A job request. Its ``repr`` tells neither body nor header.
 
     Attributes:
         request_type: selects the handler; `None` reaches the default handler only.
@@ -138,12 +138,12 @@ class Message:
     """
 
     request_type: str | None = None
-    body: Mapping[str, Any] = attrs.field(factory=dict)
+    body: Mapping[str, Any] = attrs.field(factory=dict, repr=False)  # what is printed ends up in logs
     priority: int = DEFAULT_PRIORITY
     delay: Moment | None = None
     expiration: Moment | None = None
     attempts: int = 0
-    header: Mapping[str, Any] = attrs.field(factory=dict)
+    header: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     id: str | None = None
 
     def __init__(

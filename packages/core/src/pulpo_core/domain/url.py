@@ -17,6 +17,7 @@ from .errors import InvalidURL
 
 _UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|)")
+_CREDENTIALS: Final = re.compile(r"://[^/?#]*@")  # in a URL that is the value of a parameter
 _SWITCH: Final = {
     "on": True,
     "true": True,
@@ -102,6 +103,9 @@ def parse_url(url: str) -> QueueURL:
 
 def _parameters(url: str, query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
+    for name, value in pairs:
+        if _CREDENTIALS.search(value):
+            raise InvalidURL(f"{shown(url)}: parameter {name!r} must not carry a user or password: URLs end up in logs")
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:

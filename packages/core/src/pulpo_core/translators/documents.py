@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from itertools import chain
 from json.scanner import make_scanner
 from typing import Any, NoReturn
 
 from pulpo_core.domain.errors import InvalidMessage, TranslationError
 
-#: Levels of nesting that are written: far above what people write, far below what breaks anybody's parser.
+#: Levels of nesting that are written and read: far above what people write, far below what breaks anybody's parser.
 MAX_DEPTH = 100
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
@@ -48,7 +49,23 @@ def loads(data: bytes) -> Any:
     if end != len(text) and (rest := text[end:].lstrip(_WHITESPACE)):
         at = len(text) - len(rest)
         raise TranslationError(f"not JSON: something follows the document at character {at} of {len(text)}")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(document):
+        raise TranslationError(f"not acceptable JSON: nested more than {MAX_DEPTH} levels deep")
     return document
+
+
+def _is_too_deep(document: Any) -> bool:
+    """Looked at level by level, so that no depth can exhaust the stack; only asked where there are brackets enough."""
+    level, levels = _nested([[document]]), 0
+    while level and levels <= MAX_DEPTH + 1:  # what `check` lets through stands in a document, under a name
+        level, levels = _nested(level), levels + 1
+    return bool(level)
+
+
+def _nested(level: list[Any]) -> list[Any]:
+    """The objects and arrays directly inside those of *level*."""
+    inside = chain.from_iterable(each.values() if type(each) is dict else each for each in level)
+    return [each for each in inside if type(each) is dict or type(each) is list]
 
 
 def dumps(document: Mapping[str, Any]) -> bytes:
