@@ -77,12 +77,12 @@ class Document:
 
 def read_document(path: Path, *, place: str, section: tuple[str, ...]) -> Document:
     """The table *section* of the file at *path*; what stands beside it in ``pulpo.toml`` is wrong there."""
-    from typed_settings.exceptions import ConfigFileLoadError  # noqa: PLC0415 - needs the extra
+    from typed_settings.exceptions import TsError  # noqa: PLC0415 - needs the extra
     from typed_settings.loaders import TomlFormat  # noqa: PLC0415 - needs the extra
 
     try:
         table: Any = TomlFormat(None)(path, Settings, ())
-    except (ConfigFileLoadError, OSError, UnicodeDecodeError) as error:
+    except (TsError, OSError, UnicodeDecodeError) as error:
         return Document(path=path, place=place, table={}, wrong=(f"{place}: cannot be read: {error}",))
     stray = [key for key in table if key != section[0]] if len(section) == 1 else []
     wrong = tuple(f"{place}: {key}: unknown; settings stand under [{section[0]}]" for key in stray)
@@ -132,35 +132,55 @@ def from_document(document: Document, options: Mapping[str, Any]) -> Source:
     """What a file says."""
     values: dict[str, tuple[Origin, Any]] = {}
     wrong = list(document.wrong)
-    for path, written, value in _leaves(document.table, options):
-        if path in options:
-            values[path] = (Origin(document.place, written), value)
+    for leaf in _leaves(document.table, options):
+        if leaf.path in options:
+            values[leaf.path] = (Origin(document.place, leaf.written), leaf.value)
         else:
-            wrong.append(f"{document.place}: {written}: {_complaint(path, value, options)}")
+            wrong.append(f"{document.place}: {leaf.written}: {_complaint(leaf, options)}")
     return Source(values=values, wrong=tuple(wrong), warnings=_open_to_all(document.path, _secrets(values)))
 
 
-def _leaves(
-    table: Mapping[str, Any], options: Mapping[str, Any], path: str = "", written: str = ""
-) -> Iterator[tuple[str, str, Any]]:
-    """Path, path as written, and value of whatever is a setting, or can be none."""
+@attrs.frozen
+class _Leaf:
+    """Whatever in a file is a setting, or can be none.
+
+    Attributes:
+        table: the path of the table that it stands in, with a dot at its end.
+        written: the whole path as the file has it.
+    """
+
+    table: str
+    key: str
+    written: str
+    value: Any
+
+    @property
+    def path(self) -> str:
+        return self.table + self.key
+
+
+def _leaves(table: Mapping[str, Any], options: Mapping[str, Any], path: str = "", written: str = "") -> Iterator[_Leaf]:
     for key, value in table.items():
-        here, here_written = f"{path}{normal(key)}", f"{written}{key}"
-        inside = any(option.startswith(f"{here}.") for option in options)
-        if here not in options and inside and isinstance(value, Mapping):
-            yield from _leaves(value, options, f"{here}.", f"{here_written}.")
-        elif not (here == "routes" and value == {}):
-            yield here, here_written, value
+        leaf = _Leaf(path, normal(key), f"{written}{key}", value)
+        if leaf.path not in options and _is_table(leaf.path, options) and isinstance(value, Mapping):
+            yield from _leaves(value, options, f"{leaf.path}.", f"{leaf.written}.")
+        else:
+            yield leaf
 
 
-def _complaint(path: str, value: Any, options: Mapping[str, Any]) -> str:
-    head, _, name = path.rpartition(".")
-    if any(option.startswith(f"{path}.") for option in options):
-        return f"expected a table, not {value!r:.40}"
-    if head == "routes":
-        return f"expected a table called by letters, digits, '-' and '_', not {name!r}"
-    siblings = {option[len(head) + bool(head) :].partition(".")[0] for option in options if option.startswith(head)}
-    return f"unknown{did_you_mean(name, sorted(siblings))}"
+def _is_table(path: str, options: Mapping[str, Any]) -> bool:
+    return path == "routes" or any(option.startswith(f"{path}.") for option in options)
+
+
+def _complaint(leaf: _Leaf, options: Mapping[str, Any]) -> str:
+    if _is_table(leaf.path, options):
+        return f"expected a table, not {leaf.value!r:.40}"
+    if leaf.table == "routes.":
+        return f"expected a name of letters, digits, '-' and '_', not {leaf.key!r}"
+    siblings = {
+        option.removeprefix(leaf.table).partition(".")[0] for option in options if option.startswith(leaf.table)
+    }
+    return f"unknown{did_you_mean(leaf.key, sorted(siblings | ({'routes'} if not leaf.table else set())))}"
 
 
 def from_environment(options: Mapping[str, Any]) -> Source:
