@@ -25,6 +25,7 @@ from pulpo_core.config import (
 
 from .loading import load_application, load_handlers, make_importable
 from .output import complain
+from .telemetry import traced_routes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +68,7 @@ _SETTINGS: Final = frozenset(field.name for field in attrs.fields(Settings)) - {
 #: Settings of the process that an application which is a dispatcher already says for itself.
 _OF_THE_DISPATCHER: Final = (
     *("concurrency", "threads", "grace", "thread_grace"),
-    *("once", "burst", "max_messages", "max_empty_polls", "poll_interval"),
+    *("once", "burst", "max_messages", "max_empty_polls", "poll_interval", "traces"),
 )
 
 
@@ -224,7 +225,8 @@ class Given:
 
 
 def _application(routes: list[Route], settings: Settings) -> Application:
-    dispatcher = Dispatcher(routes, **dispatcher_options(settings))
+    traced, observers = traced_routes(routes) if settings.traces else (routes, [])
+    dispatcher = Dispatcher(traced, observers=observers, **dispatcher_options(settings))
     return Application(manager=Manager(dispatcher, **_loop(settings)), settings=settings)
 
 

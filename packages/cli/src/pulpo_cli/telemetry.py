@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import rich_click as click
 
-from pulpo_core import Dispatcher
+from pulpo_core import ApplicationError, Dispatcher, Observer, Route
 from pulpo_core.observers.health import HealthServer, Metrics
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,6 +27,9 @@ _OPTIONS: Final = (
         help="Serve /livez, /readyz and /metrics; with --processes, the next ports too.",
     ),
     click.option("--health-host", metavar="HOST", help="Where the health port listens.  [default: 127.0.0.1]"),
+    click.option(
+        "--traces/--no-traces", default=None, help="Tell OpenTelemetry what is published and handled."
+    ),
 )
 
 
@@ -48,6 +51,20 @@ def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str 
     metrics, around = _metrics(dispatcher)
     server = HealthServer(host=health_host or "127.0.0.1", port=port_of_child(health_port), metrics=metrics)
     return [server.around, *around]
+
+
+def traced_routes(routes: Sequence[Route]) -> tuple[list[Route], list[Observer]]:
+    """*routes* whose handling is traced, and who is to observe their dispatcher for that.
+
+    Raises:
+        ApplicationError: OpenTelemetry's API is not installed.
+    """
+    try:
+        from pulpo_core.observers.otel import Tracing  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ApplicationError("OpenTelemetry is not installed: pip install 'pulpo-core[otel]'") from error
+    tracing = Tracing()
+    return tracing.instrument(routes), [tracing]
 
 
 def port_of_child(port: int) -> int:

@@ -202,6 +202,7 @@ class Settings:
         optional(text), "Where the health port listens; 127.0.0.1 unless given.", example="127.0.0.1"
     )
     health_port: int | None = setting(optional(whole(0, 65535)), "Serves /livez, /readyz and /metrics.", example=8080)
+    traces: bool = setting(yes_or_no, "Whether OpenTelemetry is told of what is published and handled.", default=False)
     control: bool = setting(yes_or_no, "Whether pause, resume and status reach the worker.", default=True)
     uvloop: bool = setting(yes_or_no, "Whether to run on uvloop, where it is installed.", default=False)
     banner: BannerSettings = attrs.field(factory=BannerSettings)
