@@ -93,6 +93,27 @@ async def test_burst_handles_what_the_last_messages_brought_about():
 
 
 @virtual_time
+async def test_burst_looks_again_at_what_was_put_in_behind_its_last_look():
+    async def slow_answer(method, *args):
+        answer = await method(*args)
+        await asyncio.sleep(5)  # longer than the handler, whose follow-up is stored after this look
+        return answer
+
+    url, seen = fresh_url(), []
+
+    async def handler(message):
+        await asyncio.sleep(1)
+        seen.append(message.payload)
+        return payload(message.payload - 1) if message.payload else None
+
+    await publish(url, payload(3))
+    worker = await run(Route(url, handler, adapter=FaultyAdapter(receive=slow_answer)), until=Until(burst=True))
+
+    assert seen == [3, 2, 1, 0]
+    assert worker.columns == {"received": 4, "acked": 4}
+
+
+@virtual_time
 async def test_burst_on_an_empty_queue_ends_at_once():
     began = now()
     await run(Route(fresh_url(), Recorder()), until=Until(burst=True))

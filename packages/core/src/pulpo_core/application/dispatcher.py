@@ -187,8 +187,6 @@ class Dispatcher:
         self._stopped_early = True
         if self._stop_requested is not None:
             self._stop_requested.set()
-        for pump in self._pumps.values():
-            pump.stop()  # now and not a turn later: whoever asks in a handler gets no further message
         if now and self._cut_requested is not None:
             self._cut_requested.set()
 
@@ -410,7 +408,7 @@ class Dispatcher:
             raise AssertionError("made by run")
         await self._stop_requested.wait()
         for pump in self._pumps.values():
-            pump.stop()  # those that were not there yet when it was asked for
+            pump.stop()
         await self._clock.wait(self._cut_requested, self._grace.total_seconds())
         for _ in range(CANCELLATIONS):
             for pump in self._pumps.values():

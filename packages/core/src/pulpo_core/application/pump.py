@@ -41,7 +41,9 @@ from .receiver import Receiver
 from .settler import Settler
 from .until import Quota, Until
 
-#: Deliveries whose handler has ended and whose settlement is not confirmed yet, beside those in slots.
+#: Deliveries whose handler has ended and whose settlement is not confirmed yet, beside those in slots: for each slot,
+#: and at least. Over a network a confirmation takes as long as a receive, and neither is to wait for the other.
+UNSETTLED_PER_SLOT: Final = 4
 MIN_UNSETTLED: Final = 20
 
 #: Seconds for a receive that is on its way when the grace ends; then it is given up.
@@ -187,6 +189,7 @@ class Pump:
             room=self._room_for,
             made_room=self._room,
             take_in=partial(self._take_in, slots),
+            busy=lambda: bool(self.in_hand),
             something_to_wait_for=self._something_to_wait_for,
             stopping=self._stopping,
         )
@@ -195,7 +198,7 @@ class Pump:
         """How many more deliveries can be taken in: slots are free, and not too many wait for their confirmation."""
         waiting = len(self._buffer.waiting)
         free = self.concurrency + self.prefetch - self._running - waiting
-        bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, self.concurrency)
+        bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, UNSETTLED_PER_SLOT * self.concurrency)
         return int(min(free, bound - len(self.in_hand), self.gate.room - waiting))
 
     async def _something_to_wait_for(self) -> bool:

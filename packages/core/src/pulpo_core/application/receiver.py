@@ -33,6 +33,7 @@ class Receiver:
         room: how many more deliveries the route can take in.
         made_room: where to wait for more of it.
         take_in: given what was received, in order.
+        busy: whether anything is in hand.
         something_to_wait_for: whether anything was in hand, once it no longer is.
     """
 
@@ -48,6 +49,7 @@ class Receiver:
     room: Callable[[], int]
     made_room: Idlers
     take_in: Callable[[Sequence[Delivery]], None]
+    busy: Callable[[], bool]
     something_to_wait_for: Callable[[], Awaitable[bool]]
     stopping: asyncio.Event
     _failures: int = 0
@@ -64,10 +66,11 @@ class Receiver:
             claimed = await self.quota.claim(room)
             if not claimed:
                 return
+            busy = self.busy()
             answer = await self._receive(claimed, wait)
             if isinstance(answer, AdapterError):
                 await self._back_off(answer)
-            elif await self._is_done(answer):
+            elif await self._is_done(answer, busy=busy):
                 return
 
     async def _wanted(self) -> int:
@@ -100,7 +103,15 @@ class Receiver:
         self._failures = 0
         self.flow.took(received)
         self.take_in(deliveries)
+        if deliveries:
+            await self._let_slots_begin()
         return received
+
+    @staticmethod
+    async def _let_slots_begin() -> None:
+        """Two turns: one for handlers that end at once and leave their room, one for whom they wake, such as a stop."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _back_off(self, error: AdapterError) -> None:
         self._failures += 1
@@ -108,15 +119,19 @@ class Receiver:
         self.emit(ReceiveFailed(route=self.route, error=error, delay=delay))
         await self.clock.wait(self.stopping, delay.total_seconds())
 
-    async def _is_done(self, received: int) -> bool:
-        """Whether `Until` is reached; pauses between polls that brought nothing."""
+    async def _is_done(self, received: int, *, busy: bool) -> bool:
+        """Whether `Until` is reached; pauses between polls that brought nothing.
+
+        A queue that was found empty while anything was in hand is looked at again: the end of that may have put
+        something into it after the look.
+        """
         self._empty_polls = 0 if received else self._empty_polls + 1
         if self.until.once:
             return True
         if received:
             return False
         if self.until.burst:
-            return not await self.something_to_wait_for()
+            return not (await self.something_to_wait_for() or busy)
         if self.until.max_empty_polls is not None:
             if self._empty_polls >= self.until.max_empty_polls:
                 return True
