@@ -25,6 +25,7 @@ from pulpo_core.config import (
 
 from .loading import load_application, load_handlers, make_importable
 from .output import complain
+from .session import session
 from .telemetry import traced_routes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +68,7 @@ _SETTINGS: Final = frozenset(field.name for field in attrs.fields(Settings)) - {
 
 #: Settings of the process that an application which is a dispatcher already says for itself.
 _OF_THE_DISPATCHER: Final = (
-    *("concurrency", "threads", "grace", "thread_grace"),
+    *("concurrency", "threads", "process_pool", "grace", "thread_grace"),
     *("once", "burst", "max_messages", "max_empty_polls", "poll_interval", "traces"),
 )
 
@@ -126,8 +127,9 @@ class Given:
         """
         command_line = {name: value for name, value in self.options.items() if name in _SETTINGS}
         loaded = read_settings(files=self.settings_files, command_line=command_line)
-        for warning in loaded.warnings:
-            complain(warning)
+        if session().leash is None:  # else the supervisor has said it
+            for warning in loaded.warnings:
+                complain(warning)
         return loaded
 
     def load(self, settings: Settings | None = None) -> Application:

@@ -99,6 +99,9 @@ def report(error: BaseException, session: Session) -> int:
     if session.tracebacks and isinstance(error, Exception) and not isinstance(error, click.ClickException):
         traceback.print_exception(error)
     failure = failure_of(error)
+    if session.leash is not None:  # every worker has the same to say, and their supervisor says it once
+        session.leash.failed(failure.line)
+        return failure.status
     for line in failure.line.splitlines():
         print(f"pulpo: {printable(line)}", file=sys.stderr)
     return failure.status

@@ -87,12 +87,13 @@ class LazyGroup(Group):
                 raise  # click ends the line that the terminal has begun with ^C
             raise click.Abort from None
 
-    def main(self, args: Any = None, **options: Any) -> NoReturn:  # type: ignore[override]  # it never returns
+    def main(self, args: Any = None, *, session: Session | None = None, **options: Any) -> NoReturn:  # type: ignore[override]  # it never returns
         """Run the command line *args* and exit with its status."""
-        current = Session()
+        current = session or Session()
+        current.arguments = tuple(sys.argv[1:] if args is None else args)
         options |= {"standalone_mode": False, "obj": current, "prog_name": "pulpo"}
         try:
-            status = super().main(args, **options)
+            status = super().main(list(current.arguments), **options)
             sys.stdout.flush()  # a reader that is gone is noticed here, and not in the interpreter's last breath
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost boundary: each gets its line and status
             status = errors.report(error, current)

@@ -9,6 +9,7 @@ import rich_click as click
 
 from . import __version__
 from .frame import LazyGroup
+from .session import Session
 
 _PANELS = {
     "Work": ["run", "pause", "resume", "demo", "publish", "publish-sqs", "publish-sns"],
@@ -43,9 +44,9 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Run the command line of this process."""
+def main(arguments: list[str] | None = None, session: Session | None = None) -> None:
+    """Run the command line of this process, or *arguments* in its place."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash gets its code, not an error
             stream.reconfigure(errors="backslashreplace")
-    cli.main()
+    cli.main(arguments, session=session)

@@ -1,9 +1,14 @@
-"""What one run of the command knows about itself: how much to say."""
+"""What one run of the command knows about itself: how much to say, and to whom."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 import rich_click as click
+
+if TYPE_CHECKING:
+    from .supervisor.leash import Leash
 
 QUIET = -1
 TRACEBACKS = 2
@@ -15,9 +20,13 @@ class Session:
 
     Attributes:
         verbosity: -1 for ``-q``, 0, 1 for ``-v``, 2 for ``-vv``.
+        arguments: the command line, without the program.
+        leash: ties it to its supervisor, if it is one of several workers.
     """
 
     verbosity: int = 0
+    arguments: tuple[str, ...] = ()
+    leash: Leash | None = None
 
     @property
     def quiet(self) -> bool:

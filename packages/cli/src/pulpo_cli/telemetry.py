@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -12,12 +11,11 @@ import rich_click as click
 from pulpo_core import ApplicationError, Dispatcher, Observer, Route
 from pulpo_core.observers.health import HealthServer, Metrics
 
+from .session import session
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger("pulpo.run")
-
-#: The place of a child among those of a supervisor, from 0; each has a health port of its own.
-CHILD_VARIABLE: Final = "PULPO_CHILD"
 
 _OPTIONS: Final = (
     click.option(
@@ -28,7 +26,9 @@ _OPTIONS: Final = (
     ),
     click.option("--health-host", metavar="HOST", help="Where the health port listens.  [default: 127.0.0.1]"),
     click.option(
-        "--traces/--no-traces", default=None, help="Tell OpenTelemetry what is published and handled."
+        "--traces/--no-traces",
+        default=None,
+        help="Tell OpenTelemetry what is published and handled.",
     ),
 )
 
@@ -68,8 +68,9 @@ def traced_routes(routes: Sequence[Route]) -> tuple[list[Route], list[Observer]]
 
 
 def port_of_child(port: int) -> int:
-    """The health port of this process: *port*, or in a child of a supervisor *port* and its place; 0 stays 0."""
-    return port and port + int(os.environ.get(CHILD_VARIABLE, "0"))
+    """The health port of this process: *port*, or in one of several workers *port* and its place; 0 stays 0."""
+    leash = session().leash
+    return port and port + (leash.orders.place if leash else 0)
 
 
 def _metrics(dispatcher: Dispatcher) -> tuple[Metrics | None, list[Any]]:

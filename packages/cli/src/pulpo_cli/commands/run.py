@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import rich_click as click
 
-from pulpo_cli import logs
+from pulpo_cli import errors, logs
 from pulpo_cli.application import Given, application_options
 from pulpo_cli.control import control
 from pulpo_cli.frame import Command
 from pulpo_cli.ledgers import document
 from pulpo_cli.options import SPAN, json_option
-from pulpo_cli.output import say_json
+from pulpo_cli.output import complain, say_json
 from pulpo_cli.session import session
 from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
-from pulpo_core import Dispatcher, SystemClock, open_queue
-from pulpo_core.config import LOG_FORMATS
+from pulpo_cli.units import plural
+from pulpo_core import Dispatcher, Report, SystemClock, open_queue
+from pulpo_core.config import LOG_FORMATS, Settings
+
+if TYPE_CHECKING:
+    from pulpo_cli.supervisor.account import Account
+    from pulpo_cli.supervisor.leash import Leash
 
 _MANY: Final = click.IntRange(min=1)
 
@@ -28,11 +36,15 @@ _MANY: Final = click.IntRange(min=1)
 @application_options
 @click.option("--concurrency", type=_MANY, metavar="N", help="Handlers that run at once.  [default: 10 for a route]")
 @click.option("--threads", type=_MANY, metavar="N", help="Threads for plain functions.  [default: one for each slot]")
+@click.option("--processes", type=_MANY, metavar="N", help="Workers, each a process.  [default: 1]")
+@click.option(
+    "--process-pool", type=_MANY, metavar="N", help="Processes for handlers that run in one.  [default: CPUs]"
+)
 @click.option("--timeout", type=SPAN, help="Without APP: how long one message may take.")
 @click.option("--max-attempts", type=click.IntRange(min=0), metavar="N", help="Without APP: 0 is unlimited.")
 @click.option("--once", is_flag=True, default=None, help="Stop after one receive.")
 @click.option("--burst", is_flag=True, default=None, help="Stop when nothing is ready any more.")
-@click.option("--max-messages", type=_MANY, metavar="N", help="Stop after so many messages.")
+@click.option("--max-messages", type=_MANY, metavar="N", help="Stop after so many messages, in all workers.")
 @click.option("--max-empty-polls", type=_MANY, metavar="N", help="Stop after so many receives without a message.")
 @click.option("--poll-interval", type=SPAN, help="The pause between two of those.  [default: 5s]")
 @click.option("--grace", type=SPAN, help="How long handlers may go on after a signal.  [default: 25s]")
@@ -42,8 +54,9 @@ _MANY: Final = click.IntRange(min=1)
     "--log-format", type=click.Choice(LOG_FORMATS), help="Lines for people or for machines.  [default: console]"
 )
 @click.option("--uvloop/--no-uvloop", default=None, help="Run on uvloop, which is an extra.")
+@click.option("--reload", is_flag=True, help="For development: start anew when .py and .toml files here change.")
 @json_option
-def run(*, as_json: bool, **given: Any) -> int:
+def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     """Work: receive messages and hand them to their handlers.
 
     APP is MODULE:OBJECT: a list of routes, a Route, a Dispatcher, a Manager, a container, or a function that makes one.
@@ -54,27 +67,70 @@ def run(*, as_json: bool, **given: Any) -> int:
 
     The first Ctrl-C or SIGTERM drains: nothing more is received, what runs may finish. A second one cuts that short.
     At the end the ledger says what became of every message.
+
+    With --processes, workers that crash are replaced, signals reach all of them, and their ledgers are added up.
     """
-    wanted = _given(given)
+    leash = session().leash
+    wanted = _given(given, leash)
     settings = wanted.read().settings
     logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
-    application = wanted.load(settings)
     tell: Teller = JsonTeller() if settings.log_format == "json" else PlainTeller()
-    _check_queues(application.dispatcher)
-    around = [control] if settings.control else []
-    around += beside(application.dispatcher, health_port=settings.health_port, health_host=settings.health_host)
-    tell.start(application.dispatcher)
+    if leash is not None:
+        return _work_on(leash, wanted, settings, tell)
     clock = SystemClock()
     started = clock.monotonic()
-    report = application.manager.execute(around=around)
+    if settings.processes > 1 or reload:
+        report, accounts = _supervise(settings, watched=Path.cwd() if reload else None)
+    else:
+        report, accounts = _work(wanted, settings, tell), []
     elapsed = timedelta(seconds=clock.monotonic() - started)
     if as_json:
-        say_json(document(report, elapsed))
+        say_json(document(report, elapsed) | ({"workers": [each.as_dict() for each in accounts]} if accounts else {}))
     tell.end(report, elapsed)
+    _tell_of_killed(accounts)
     return report.status
 
 
-def _given(options: dict[str, Any]) -> Given:
+def _work(wanted: Given, settings: Settings, tell: Teller, leash: Leash | None = None) -> Report:
+    application = wanted.load(settings)
+    dispatcher = application.dispatcher
+    _check_queues(dispatcher)
+    around: list[Any] = [control] if settings.control else []
+    around += beside(dispatcher, health_port=settings.health_port, health_host=settings.health_host)
+    if leash is None or leash.speaks:
+        tell.start(dispatcher)
+    if leash is not None:
+        around.append(leash.around(application.manager))
+    return application.manager.execute(around=around, supervised=leash is not None)
+
+
+def _work_on(leash: Leash, wanted: Given, settings: Settings, tell: Teller) -> int:
+    """As one of several workers: whoever started it tells how it went."""
+    report = _work(wanted, settings, tell, leash)
+    leash.ended(report, "" if report.error is None else errors.failure_of(report.error).line)
+    return report.status
+
+
+def _supervise(settings: Settings, *, watched: Path | None) -> tuple[Report, Sequence[Account]]:
+    from pulpo_cli.supervisor.changes import require_watchfiles  # noqa: PLC0415 - most workers have no supervisor
+    from pulpo_cli.supervisor.crew import Crew  # noqa: PLC0415 - as above
+
+    if watched is not None:
+        require_watchfiles()
+    crew = Crew(session().arguments, settings.processes, max_messages=settings.max_messages, watched=watched)
+    return asyncio.run(crew.run()), crew.accounts
+
+
+def _tell_of_killed(accounts: Sequence[Account]) -> None:
+    killed = [each for each in accounts if each.ledgers and not each.final]
+    if killed:
+        these = plural(len(killed), "worker was", "workers were")
+        complain(f"{these} killed: of those only what they had reported shortly before is counted")
+
+
+def _given(options: dict[str, Any], leash: Leash | None) -> Given:
+    if leash is not None and leash.orders.max_messages is not None:
+        options["max_messages"] = leash.orders.max_messages
     own = {field.name: options.pop(field.name) for field in attrs.fields(Given) if field.name in options}
     return Given(**own, options={name: value for name, value in options.items() if value is not None})
 

@@ -38,6 +38,9 @@ TRANSLATORS: Final[Mapping[str, type[Translator]]] = {
 #: Settings that `Route` takes as they are.
 _AS_THEY_ARE: Final = ("concurrency", "prefetch", "timeout", "wait", "rate_limit", "weight", "falsy_retries", "needs")
 
+#: Settings of the process that `Dispatcher` takes as they are.
+_OF_THE_DISPATCHER: Final = ("concurrency", "threads", "process_pool", "grace", "thread_grace")
+
 #: Settings of a route that name several.
 _LISTS: Final = ("middleware", "publish_middleware")
 
@@ -173,6 +176,6 @@ def _given(settings: Any) -> dict[str, Any]:
 def dispatcher_options(settings: Settings) -> dict[str, Any]:
     """What `Dispatcher` takes beside its routes."""
     given = _given(settings)
-    limits = {name: given[name] for name in ("concurrency", "threads", "grace", "thread_grace") if name in given}
+    limits = {name: given[name] for name in _OF_THE_DISPATCHER if name in given}
     until = {field.name: given[field.name] for field in attrs.fields(Until) if field.name in given}
     return limits | {"until": Until(**until)}

@@ -179,6 +179,7 @@ class Settings:
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict)
     concurrency: int | None = setting(optional(whole(1)), "Handlers that run at once over all routes.", example=100)
     threads: int | None = setting(optional(whole(1)), "Threads for handlers that are plain functions.", example=20)
+    process_pool: int | None = setting(optional(whole(1)), "Processes for handlers that run in one.", example=4)
     grace: timedelta | None = setting(
         optional(span), "How long handlers may go on once the worker is to stop.", example="25s"
     )
