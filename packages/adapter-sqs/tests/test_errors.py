@@ -109,6 +109,12 @@ def test_a_wrong_deployment_is_told_in_one_line_with_a_way_out(error: BaseExcept
     assert "\n" not in str(told)
 
 
+def test_of_a_page_only_its_words_are_told() -> None:
+    page = "<!doctype html>\n<html lang=en><title>502 Bad Gateway</title>\n<h1>Bad Gateway</h1>"
+
+    assert str(from_code("502", page, what="x", status=502)) == "x: 502: 502 Bad Gateway Bad Gateway"
+
+
 def test_long_texts_are_cut() -> None:
     assert len(str(from_code("InvalidMessageContents", "secret " * 1000, what="x"))) < 400
 

@@ -36,6 +36,13 @@ def test_columns_that_say_nothing_are_left_out_and_others_speak_up(capsys: pytes
     assert titles.split("  ")[-2:] == [" lease lost", " in doubt"]
 
 
+def test_requests_that_the_broker_bills_are_told_with_what_a_delivery_took(capsys: pytest.CaptureFixture[str]) -> None:
+    requests = {"a": {"ReceiveMessage": 30, "DeleteMessageBatch": 21}, "b": {"ReceiveMessage": 1}}
+    lines = told(capsys, ledgers={"a": Ledger(received=250, acked=250), "b": Ledger()}, requests=requests)
+
+    assert lines[-2:] == ["a: 51 requests, 0.2 for each delivery", "b: 1 request"]
+
+
 def test_what_is_not_settled_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     lines = told(capsys, unsettled=tuple(map(str, range(12))), abandoned=2)
 

@@ -7,6 +7,7 @@ this module needs no driver to be imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -128,11 +129,14 @@ EXCEPTIONS: Final[Mapping[str, tuple[type[PulpoError], bool]]] = {
     "OSError": (Unavailable, True),
 }
 
+_MARKUP: Final = re.compile(r"<[!/a-zA-Z][^>]*>")
+
 #: What to do about it, added to the text of a deployment that is wrong.
 _ADVICE: Final[Mapping[str, str]] = {
     "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile=, or give the host a role",
     "NoRegionError": "add region= to the URL or set AWS_REGION",
     "ProfileNotFound": "name a profile of the AWS configuration files in profile=",
+    "EndpointConnectionError": "check the region, endpoint_url= and the network",
 }
 
 
@@ -176,11 +180,12 @@ def _from_answer(answer: Mapping[str, Any], what: str) -> PulpoError:
 
 def _sentence(what: str, name: str, error: BaseException) -> str:
     advice = f"; {_ADVICE[name]}" if name in _ADVICE else ""
-    return f"{what}: {_shortened(str(error)) or name}{advice}"
+    return f"{what}: {_shortened(str(error)).rstrip('.') or name}{advice}"
 
 
 def _shortened(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST_TEXT]
+    """*text* in one line; of a page, which is what a proxy answers with, its words."""
+    return " ".join(_MARKUP.sub(" ", text).split())[:_LONGEST_TEXT]
 
 
 def _made(kind: type[PulpoError], text: str, *, in_doubt: bool) -> PulpoError:

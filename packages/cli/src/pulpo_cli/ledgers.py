@@ -10,7 +10,7 @@ from typing import Any, Final
 from pulpo_core import Ledger, Report, total
 
 from .tables import Column, print_table
-from .units import number
+from .units import number, plural
 
 #: Columns that are there even when they are 0; the others speak up only if they have something to say.
 _ALWAYS: Final = ("received", "acked", "retried", "buried", "released")
@@ -24,6 +24,7 @@ def document(report: Report, elapsed: timedelta) -> dict[str, Any]:
         "balanced": report.ledger.balanced,
         "total": report.ledger.as_dict(),
         "routes": {name: ledger.as_dict() for name, ledger in report.ledgers.items()},
+        "requests": {route: dict(requests) for route, requests in report.requests.items()},
         "unsettled": list(report.unsettled),
         "abandoned": report.abandoned,
         "error": None if report.error is None else str(report.error),
@@ -43,3 +44,13 @@ def print_ledgers(ledgers: Mapping[str, Ledger]) -> None:
 
 def _counts(columns: Mapping[str, int], shown: list[str]) -> list[str]:
     return [number(columns[name]) for name in shown]
+
+
+def bills(report: Report) -> list[str]:
+    """For each route whose broker bills requests, how many there were, and for each message."""
+    return [_bill(route, sum(asked.values()), report.ledgers[route]) for route, asked in report.requests.items()]
+
+
+def _bill(route: str, requests: int, ledger: Ledger) -> str:
+    each = f", {requests / ledger.received:.2g} for each delivery" if ledger.received else ""
+    return f"{route}: {plural(requests, 'request')}{each}"

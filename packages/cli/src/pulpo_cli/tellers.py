@@ -9,7 +9,7 @@ from typing import Protocol
 from pulpo_core import Dispatcher, Report, Route, as_table
 
 from . import __version__, errors
-from .ledgers import document, print_ledgers
+from .ledgers import bills, document, print_ledgers
 from .output import complain, note
 from .session import session
 from .units import plural, span
@@ -42,6 +42,8 @@ class PlainTeller:
         if report.ledgers and not session().quiet:
             print_ledgers(report.ledgers)
             note(f"{plural(report.ledger.received, 'delivery', 'deliveries')} in {span(elapsed)}")
+            for bill in bills(report):
+                note(bill)
         for complaint in _complaints(report):
             complain(complaint)
         if report.error is not None:
