@@ -16,9 +16,9 @@ import pytest
 
 from pulpo_adapter_sqs import SqsAdapter
 from pulpo_core import Adapter, Queue
-from pulpo_core.testing.clause import Clause
 from pulpo_core.testing.contract import CLAUSES, AdapterContract
 from pulpo_core.testing.harness import MovableClock
+from pulpo_core.testing.registry import Clause
 from tests.clocks import PatientClock, SteadyClock
 from tests.moto import MotoServer
 from tests.sqs_server import SqsServer

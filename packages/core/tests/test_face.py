@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import pulpo_core
+import pulpo_core.testing
 
 
 @pytest.mark.parametrize("name", pulpo_core.__all__)
@@ -19,6 +21,13 @@ def test_every_name_is_listed_once():
 
 def test_everything_that_is_loaded_late_is_listed():
     assert set(pulpo_core._MODULE_OF) <= set(pulpo_core.__all__)
+
+
+def test_no_name_of_the_testing_face_is_hidden_by_a_module_of_that_name():
+    pulpo_core.testing.AdapterContract  # noqa: B018 - imports every module of the kit
+
+    modules = {name for name in pulpo_core.testing.__all__ if isinstance(getattr(pulpo_core.testing, name), ModuleType)}
+    assert modules == set()
 
 
 def test_an_unknown_name_is_refused_as_any_module_does():

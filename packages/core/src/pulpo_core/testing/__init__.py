@@ -43,13 +43,13 @@ from .virtual_loop import START, LoopClock, Stuck, VirtualLoop, run_virtual, vir
 
 if TYPE_CHECKING:
     from .bench import Bench
-    from .clause import Clause, Need, clause
     from .clauses import CLAUSES
     from .contract import AdapterContract
     from .harness import Harness
     from .live import LiveHarness
     from .machine import queue_machine
     from .real_clock import RealClock
+    from .registry import Clause, Need, clause
     from .trial import Finding, Skipped, Verdict, fresh_bench, run_clause, try_clauses
 
 if find_spec("pytest"):
@@ -63,15 +63,15 @@ _LATE = {
     "AdapterContract": "contract",
     "Bench": "bench",
     "CLAUSES": "clauses",
-    "Clause": "clause",
+    "Clause": "registry",
     "Finding": "trial",
     "Harness": "harness",
     "LiveHarness": "live",
-    "Need": "clause",
+    "Need": "registry",
     "RealClock": "real_clock",
     "Skipped": "trial",
     "Verdict": "trial",
-    "clause": "clause",
+    "clause": "registry",
     "fresh_bench": "trial",
     "queue_machine": "machine",
     "run_clause": "trial",

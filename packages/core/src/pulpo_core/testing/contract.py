@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import pytest
 
-from .clause import Clause
 from .clauses import CLAUSES
 from .harness import Harness
+from .registry import Clause
 from .trial import Skipped, run_clause
 
 

@@ -12,8 +12,8 @@ import attrs
 
 from .background import background
 from .bench import Bench
-from .clause import Clause
 from .harness import Harness
+from .registry import Clause
 from .seeded_jitter import SeededJitter
 
 

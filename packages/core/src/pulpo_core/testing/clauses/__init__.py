@@ -1,6 +1,6 @@
 """The clauses of the contract, one module for each group. Importing this registers them all."""
 
-from pulpo_core.testing.clause import REGISTRY
+from pulpo_core.testing.registry import REGISTRY
 
 from . import (
     attempts,

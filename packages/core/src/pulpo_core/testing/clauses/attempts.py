@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import EXACT_ATTEMPTS, LEASES_END
 

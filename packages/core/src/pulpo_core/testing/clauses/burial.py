@@ -8,7 +8,7 @@ from pulpo_core.domain.errors import LeaseLost, MessageNotFound
 from pulpo_core.domain.settlement import Ack, Bury, Reason
 from pulpo_core.ports.adapter import Record
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import ARRIVAL_ORDER, DELAYS, LEASES_END, TRIABLE_LIMIT
 

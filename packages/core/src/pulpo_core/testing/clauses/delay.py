@@ -7,7 +7,7 @@ from datetime import timedelta
 from pulpo_core.domain.errors import AdapterError
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import DELAYS, LIMITED_DELAY, PRIORITIES, UNLIMITED_DELAY
 

@@ -9,7 +9,7 @@ from pulpo_core.domain.errors import AdapterError, MessageNotFound
 from pulpo_core.domain.lifecycle import State
 from pulpo_core.domain.settlement import Ack, Bury, Release
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .burial import bury
 from .needs import ARRIVAL_ORDER, COUNTS, DELAYS, PAUSE, PEEK_ANYTHING, PEEK_ID

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pulpo_core.domain.errors import AdapterError, LeaseLost
 from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import LATE_ACK, LEASES_END
 from .settling import all_settlements

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pulpo_core.domain.errors import AdapterError, PulpoError, Unavailable
 from pulpo_core.domain.settlement import Ack, Bury, Retry
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import DELAYS, TRIABLE_LIMIT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pulpo_core.domain.capabilities import Capabilities, Order, Peek
-from pulpo_core.testing.clause import Need
+from pulpo_core.testing.registry import Need
 
 #: Bodies up to this size are really published to try a limit; larger limits are taken on trust.
 LARGEST_TRIAL: Final = 2 * 1024 * 1024

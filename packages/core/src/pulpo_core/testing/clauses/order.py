@@ -6,7 +6,7 @@ from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY
 from pulpo_core.domain.settlement import Bury, Release
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import ARRIVAL_ORDER, DELAYS, GROUPS, LEASES_END, PRIORITIES
 

@@ -7,7 +7,7 @@ import json
 
 from pulpo_core.domain.errors import AdapterError, MessageTooLarge
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import TRIABLE_LIMIT
 

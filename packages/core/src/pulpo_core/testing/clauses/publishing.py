@@ -8,7 +8,7 @@ from datetime import timedelta
 from pulpo_core.domain.errors import ConfigurationError
 from pulpo_core.ports.adapter import Queue
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 
 @clause("C001")

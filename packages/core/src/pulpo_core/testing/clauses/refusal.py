@@ -20,7 +20,7 @@ from pulpo_core.domain.lifecycle import State
 from pulpo_core.domain.settlement import Ack, Release
 from pulpo_core.ports.adapter import Settling
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause, lacks
+from pulpo_core.testing.registry import clause, lacks
 
 from .needs import ATOMIC_FOLLOW_UPS, DELAYS, GROUPS, LEASES_END, PAUSE, PRIORITIES, TRIABLE_LIMIT
 

@@ -8,7 +8,7 @@ from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import AdapterError, LeaseLost
 from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 from pulpo_core.testing.bench import Bench
-from pulpo_core.testing.clause import clause
+from pulpo_core.testing.registry import clause
 
 from .needs import FREE_RELEASE, LEASES_END
 
