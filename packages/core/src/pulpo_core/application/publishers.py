@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from types import TracebackType
 from typing import Final
 
 from pulpo_core.domain.errors import ConfigurationError, PulpoError
@@ -114,11 +113,9 @@ class Publishers:
         self._others = Others(self._group, self._open, lambda error: log.error("a queue failed to close: %s", error))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         group, others = self._group, self._others
         self._group = self._others = None
         if group is not None and others is not None:
             others.close()
-            await group.__aexit__(kind, error, traceback)
+            await group.__aexit__(None, None, None)  # what ended the context is none of its tasks' errors
