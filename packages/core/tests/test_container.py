@@ -263,11 +263,7 @@ async def test_settings_give_routes_their_policy_and_handlers_of_their_own():
         queue=None,
         routes={
             "mail": RouteSettings(queue=URL, policy=PolicySettings(max_attempts=1)),
-            "other": RouteSettings(
-                queue="memory://other",
-                handlers={"x": HandlerSettings(call=f"{__name__}:archive_nothing")},
-                concurrency=3,
-            ),
+            "other": RouteSettings(queue="memory://other", handlers={"x": own}, concurrency=3),
         },
     )
 
