@@ -209,10 +209,10 @@ class Writer:
             answers = committer.do(self._take(*CHANGES))
         self._worked = True
         stirred, committer.stirred = committer.stirred, set()
-        if stirred:
-            self._bell.ring(stirred)
         listeners = list(self._listeners.values())
         deliver(answers, [(loop, on_stir) for desk, loop, on_stir in listeners if desk.queue_id in stirred])
+        if stirred:
+            self._bell.ring(stirred)
 
     # --- keeping house: after the answers ---
 
