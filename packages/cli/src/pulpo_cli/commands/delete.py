@@ -12,7 +12,7 @@ from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
 from pulpo_cli.units import plural
-from pulpo_core import AdapterError, open_queue, status_of
+from pulpo_core import AdapterError, Peek, Unsupported, open_queue, status_of
 
 
 @click.command(cls=Command)
@@ -35,6 +35,10 @@ def delete(ids: tuple[str, ...], queue: str, *, yes: bool, as_json: bool) -> int
 
 async def _delete(url: str, ids: Sequence[str]) -> Sequence[AdapterError | None]:
     async with open_queue(url) as queue:
+        if Peek.ID not in queue.capabilities.peek:
+            raise Unsupported(
+                f"delete: messages of {url} cannot be found by their ids; `pulpo buried delete` removes buried ones"
+            )
         return await queue.delete(ids)
 
 
