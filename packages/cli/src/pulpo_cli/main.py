@@ -13,7 +13,7 @@ from .session import Session
 
 _PANELS = {
     "Work": ["run", "pause", "resume", "demo", "publish", "publish-sqs", "publish-sns"],
-    "Look": ["status", "stats", "peek", "buried", "routes", "adapters"],
+    "Look": ["status", "stats", "top", "peek", "buried", "routes", "adapters"],
     "Understand": ["doctor", "explain", "simulate"],
     "Repair": ["pop", "delete", "purge", "move"],
     "Set up": ["config", "queue", "contract", "import-legacy", "completion"],
