@@ -188,7 +188,7 @@ class TestLooking:
         first, second = await queue.buried(), await queue.buried()
 
         assert [_told(record) for record in first.records] == [_told(record) for record in second.records]
-        assert "receive counters rose" in first.note
+        assert "the receive counters of 3 rose" in first.note
         assert not first.partial
 
     async def test_only_what_was_buried_from_here_is_shown(self, server: SqsServer, opener: Opener) -> None:

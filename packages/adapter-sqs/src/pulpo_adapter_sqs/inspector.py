@@ -290,6 +290,6 @@ def _not_buried(name: str) -> AdapterError:
 
 
 def _note(count: int, foreign: int) -> str:
-    looked = f"{count} messages were received to be looked at, so their receive counters rose" if count else ""
+    looked = f"looking received them: the receive counters of {count} rose" if count else ""
     others = f"{foreign} buried from other queues were left alone" if foreign else ""
     return "; ".join(text for text in (looked, others) if text)
