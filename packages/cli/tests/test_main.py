@@ -59,7 +59,7 @@ def test_every_command_says_what_it_does_and_what_each_option_means() -> None:
 
 
 #: Commands that print a script, and groups, which print nothing.
-NO_DATA = {"completion", "buried", "queue"}
+NO_DATA = {"completion", "buried", "queue", "config", "config init"}
 
 
 def test_every_command_that_prints_data_prints_json() -> None:
@@ -80,7 +80,10 @@ def test_help_goes_to_stdout_and_lists_every_command(pulpo: Pulpo) -> None:
     ("arguments", "line"),
     [
         (["nonsense"], "pulpo: No such command 'nonsense'; see 'pulpo --help'"),
-        (["stats"], "pulpo: Missing option '--queue' (env var: 'PULPO_QUEUE'); see 'pulpo stats --help'"),
+        (
+            ["stats"],
+            "pulpo: which queue? Give --queue, or PULPO_QUEUE, or queue in pulpo.toml; see 'pulpo stats --help'",
+        ),
         (["peek", "--queue", "memory://x", "--state", "gone"], "pulpo: Invalid value for '--state'"),
         (["buried", "lost"], "pulpo: No such command 'lost'"),
         (["pop", "--quue", "memory://x"], "pulpo: No such option"),

@@ -63,11 +63,59 @@ def _span(text: str) -> timedelta | None:
         return None
 
 
+class Queue(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A queue: its URL, or the name of the route in the settings that receives from it."""
+
+    name = "url|route"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The URL."""
+        text = str(value)
+        if "://" in text:
+            return text
+        queues = _queues_of_settings()
+        if text not in queues:
+            known = f", nor one of the routes {', '.join(queues)}" if queues else ""
+            self.fail(f"{text!r} is not a queue URL such as file:///var/spool/shop.db?queue=mail{known}", param, ctx)
+        return queues[text]
+
+
+def _queues_of_settings() -> dict[str, str]:
+    """The queues of the routes of the settings, by their names; the one without a name is that of all routes."""
+    from pulpo_core.config import load_settings  # noqa: PLC0415 - who names a URL must not wait for it
+
+    settings = load_settings()
+    named = {name: url for name, route in settings.routes.items() if (url := route.queue or settings.queue)}
+    return named | ({"": settings.queue} if settings.queue else {})
+
+
+def queue_of_settings() -> str:
+    """The queue when none is named: that of all routes, or of the only one.
+
+    Raises:
+        UsageError: the settings do not say it.
+        WrongSettings: see `load_settings`.
+    """
+    queues = _queues_of_settings()
+    if not queues.get("") and len(queues) != 1:
+        which = f": {', '.join(queues)}" if queues else ", or PULPO_QUEUE, or queue in pulpo.toml"
+        raise click.UsageError(f"which queue? Give --queue{which}", click.get_current_context(silent=True))
+    return queues.get("") or next(iter(queues.values()))
+
+
 SPAN = Span()
 WHEN = When()
+QUEUE = Queue()
 
 queue_option = click.option(
-    "--queue", metavar="URL", envvar="PULPO_QUEUE", show_envvar=True, required=True, help="The queue."
+    "--queue",
+    type=QUEUE,
+    metavar="URL|ROUTE",
+    envvar="PULPO_QUEUE",
+    show_envvar=True,
+    default=queue_of_settings,
+    show_default=False,
+    help="The queue, or the route of the settings that has it.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
