@@ -10,9 +10,9 @@ one Python namespace and one shell. What a block is, its language says:
     A session with ``>>>``; its output is compared, and ``...`` stands for anything.
 ``console``
     What begins with ``$ `` is run by bash, and what follows it is what it must print, both streams together. No
-    output means that it prints nothing; ``...`` stands for anything, alone on its line for any lines. A command must
-    succeed unless the next one is ``$ echo $?``. It may go on over lines that end in a backslash, and over a
-    here-document.
+    output means that it prints nothing; ``...`` stands for anything, alone on its line for any lines, and blanks for
+    any blanks. A command must succeed unless the next one is ``$ echo $?``. It may go on over lines that end in a
+    backslash, and over a here-document.
 ``console`` with a command that ends in ``&``
     It stays in the background, and what follows is awaited, at most 20 seconds. ``$ kill %1`` stops it,
     and ``$ wait`` prints the rest of what it said.

@@ -1,4 +1,4 @@
-"""Whether output is what a page says: text in which ``...`` stands for anything."""
+"""Whether output is what a page says: text in which ``...`` stands for anything, and blanks for any blanks."""
 
 import re
 
@@ -14,7 +14,12 @@ def pattern_of(expected: str) -> str:
 def _of_line(line: str) -> str:
     if line.strip() == ANYTHING:
         return r"(?:[^\n]*\n)*?"
-    return r"[^\n]*?".join(re.escape(part) for part in line.split(ANYTHING)) + r"[ \t]*\n"
+    return r"[^\n]*?".join(_of_part(part) for part in line.split(ANYTHING)) + r"[ \t]*\n"
+
+
+def _of_part(part: str) -> str:
+    """Columns of a table are as wide as what is in them, which a page cannot know."""
+    return r"[ \t]+".join(re.escape(word) for word in re.split(r"[ \t]+", part))
 
 
 def matches(expected: str, actual: str) -> bool:

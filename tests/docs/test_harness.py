@@ -34,6 +34,7 @@ def page() -> Iterator[Page]:
         ("...\n", "whatever\nthere is\n"),
         ("...\n", ""),
         ("(a) [b]\n", "(a) [b]   \n"),
+        ("id   type\n  1\n", "id         type\n      1\n"),
     ],
 )
 def test_three_dots_stand_for_anything(expected: str, actual: str) -> None:
@@ -45,6 +46,7 @@ def test_three_dots_stand_for_anything(expected: str, actual: str) -> None:
     [
         ("", "a\n"),
         ("a\n", ""),
+        ("a b\n", "ab\n"),
         ("a\n", "a\nb\n"),
         ("a ... c\n", "a b\nc\n"),
         ("a\n...\nd\n", "a\nb\n"),
