@@ -440,6 +440,22 @@ def test_what_is_open_around_a_run_is_opened_before_it_and_closed_after_it_in_it
     assert told[-1][2] == 1
 
 
+def test_an_error_keeps_its_status_when_tasks_of_what_is_open_around_the_run_wrap_it():
+    @asynccontextmanager
+    async def resource(_):
+        async with asyncio.TaskGroup():
+            yield
+
+    adapter = FaultyAdapter(on_open=failing_to_open)
+    report = Manager(Route(fresh_url(), Recorder(), adapter=adapter)).execute(around=[resource, resource])
+
+    assert (report.status, str(report.error)) == (3, "away")
+
+
+async def failing_to_open():
+    raise Unavailable("away")
+
+
 def test_what_cannot_be_opened_around_a_run_ends_it_with_its_status():
     @asynccontextmanager
     async def resource(_):

@@ -102,23 +102,19 @@ class Leash:
         @asynccontextmanager
         async def tied(dispatcher: Dispatcher) -> AsyncGenerator[None]:
             reader, writer = await asyncio.open_connection(sock=self._socket.dup())
-            failure = None
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(_heed(reader, manager)),
-                    group.create_task(_tell(writer, dispatcher, self.orders.paused)),
-                ]
-                try:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(_heed(reader, manager)),
+                        group.create_task(_tell(writer, dispatcher, self.orders.paused)),
+                    ]
                     yield
-                except Exception as error:  # noqa: BLE001 - raised below: a group of tasks would wrap it
-                    failure = error
-                for task in tasks:
-                    task.cancel()
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            if failure is not None:
-                raise failure
+                    for task in tasks:
+                        task.cancel()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
 
         return tied
 

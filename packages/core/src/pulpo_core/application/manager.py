@@ -151,7 +151,7 @@ class Manager:
         except asyncio.CancelledError:
             raise
         except BaseException as failure:  # noqa: BLE001 - the report says what it was
-            error = failure
+            error = _single(failure)
         finally:
             self._loop = None
         return self._report(error)
@@ -216,6 +216,13 @@ class Manager:
         )
         logging.shutdown()
         os._exit(UNSETTLED)
+
+
+def _single(error: BaseException) -> BaseException:
+    """*error* without the groups that hold nothing else: what is open around a run often has tasks of its own."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _is_plain_exit(error: BaseException) -> bool:
