@@ -90,6 +90,8 @@ class Top(App[None]):
 
     def show(self) -> None:
         """Show what is known by now."""
+        if not self.query("#queues"):  # the screen is gone: it ends
+            return
         queues = self._table("queues")
         for row, watched in enumerate(self.queues.values()):
             for column, cell in enumerate(cells.queue_row(watched)):
