@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -232,6 +233,41 @@ async def until(happened):
     async with asyncio.timeout(30):
         while not happened():  # noqa: ASYNC110 - another process makes it happen
             await asyncio.sleep(0.02)
+
+
+PROGRAM = """
+from pulpo_core import *
+
+handlers = Handlers()
+
+@handlers("job", runs_in="process")
+def job(payload):
+    print("ran", payload, __name__, flush=True)
+
+GUARD
+    with open_publisher_sync("memory://jobs") as publisher:
+        publisher.publish(Message(request_type="job", body={"payload": 1}))
+    route = Route("memory://jobs", handlers, policy=Policy(max_attempts=1))
+    report = Manager(route, until=Until(burst=True)).run()
+    print("buried", report.ledger.buried, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "out", "said"),
+    [
+        ('if __name__ == "__main__":', "ran 1 __mp_main__\nburied 0\n", ""),
+        ("if True:", "buried 1\n", "a process for handlers imports this file, too: run under if __name__"),
+    ],
+    ids=["guarded", "not guarded"],
+)
+def test_a_program_is_imported_in_there_and_must_not_run_again(tmp_path, guard, out, said):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.replace("GUARD", guard))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == out
+    assert said in done.stderr
 
 
 # What cannot run there

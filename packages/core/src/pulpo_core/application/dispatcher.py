@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
@@ -226,6 +227,8 @@ class Dispatcher:
         """
         if self._stop_requested is not None:
             raise PulpoError("a dispatcher runs once; make another one of its routes")
+        if _is_imported_again():
+            raise ApplicationError("a process for handlers imports this file, too: run under if __name__ == '__main__'")
         self._stop_requested, self._cut_requested = asyncio.Event(), asyncio.Event()
         async with AsyncExitStack() as stack:
             stack.callback(self._end)
@@ -439,6 +442,12 @@ async def _stats_of(queue: Queue) -> QueueStats | PulpoError:
         return await queue.stats()
     except PulpoError as error:
         return error
+
+
+def _is_imported_again() -> bool:
+    """Whether this is a process of a pool that imports the program which started it, and would run it once more."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and getattr(module.current_process(), "_inheriting", False)
 
 
 def _limit(value: int | None, field: str) -> int | None:
