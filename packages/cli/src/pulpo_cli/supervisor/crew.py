@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -25,6 +25,10 @@ log = logging.getLogger("pulpo.run")
 UNSETTLED: Final = 130
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+#: Starts a worker with its orders and the command line.
+Start = Callable[[Orders, Sequence[str], Clock], Awaitable[Worker]]
 
 
 class WorkersFailed(PulpoError):
@@ -75,6 +79,7 @@ class Crew:
         arguments: the command line, without the program.
         max_messages: in all workers together, shared out among them.
         watched: the directory whose changes start all workers anew; none unless given.
+        start: starts one worker.
     """
 
     def __init__(
@@ -85,11 +90,13 @@ class Crew:
         max_messages: int | None = None,
         watched: Path | None = None,
         clock: Clock | None = None,
+        start: Start = Worker.start,
     ) -> None:
         self._arguments = arguments
         self._places = [Place(number=n, share=share) for n, share in enumerate(shares(max_messages, count))]
         self._watched = watched
         self._clock: Clock = clock or SystemClock()
+        self._start = start
         self._signals = 0
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  # another one for each generation of the code
@@ -125,7 +132,7 @@ class Crew:
                 return
 
     async def _employ(self, place: Place) -> Ending:
-        worker = place.worker = await Worker.start(place.orders(), self._arguments, self._clock)
+        worker = place.worker = await self._start(place.orders(), self._arguments, self._clock)
         place.accounts.append(worker.account)
         if self._stopping.is_set():
             self._tell(worker)
