@@ -6,6 +6,8 @@ import pty
 import subprocess
 from signal import SIGINT
 
+from tests.servers import BeanstalkdServer
+
 from .conftest import PULPO, Shop, wait_until
 
 
@@ -76,6 +78,19 @@ def test_a_stream_that_knows_no_dash_gets_no_error(shop: Shop) -> None:
     assert outcome.status == 0
     assert "gr\\xfcn \\u2013" in outcome.out
     assert shop.pulpo("peek", "--json", PYTHONIOENCODING="ascii").json["body"] == {"payload": "grün – 漢字"}
+
+
+def test_watching_goes_on_while_the_broker_is_away(shop: Shop) -> None:
+    with BeanstalkdServer() as server:
+        url = server.url("watched")
+        with shop.start("stats", "--queue", url, "--watch", "--interval", "50ms", "--json") as running:
+            wait_until(lambda: '"ready": 0' in running.out, "it has looked")
+            server.kill()
+            wait_until(lambda: '"error"' in running.out, "it has found nobody")
+            server.start()
+            wait_until(lambda: '"ready"' in running.out.splitlines()[-1], "it has looked again")
+            running.signal(SIGINT)
+            assert running.end().status == 0
 
 
 def test_watching_goes_on_until_it_is_interrupted(shop: Shop) -> None:

@@ -1,5 +1,7 @@
 """`pulpo stats`, `peek`, `pop`, `delete`, `purge`."""
 
+from pathlib import Path
+
 import pytest
 
 from pulpo_core import Bury, Message
@@ -24,6 +26,31 @@ def test_stats_count_every_state(pulpo: Pulpo, url: str) -> None:
     ]
     assert counted["oldest_age_seconds"] >= 0
     assert [counted[name] for name in ("ready", "delayed", "reserved", "buried", "exact")] == [2, 1, 0, 1, True]
+
+
+def test_several_queues_are_counted_side_by_side(pulpo: Pulpo, url: str) -> None:
+    publish(url, Message(), Message())
+
+    shown = pulpo("stats", "--queue", url, "--queue", f"{url}-empty")
+    counted = pulpo("stats", "--queue", url, "--queue", f"{url}-empty", "--json").json
+
+    assert [line.split()[:3] for line in shown.lines[2:]] == [[url, "2", "0"], [f"{url}-empty", "0", "0"]]
+    assert [(each["queue"], each["ready"]) for each in counted] == [(url, 2), (f"{url}-empty", 0)]
+
+
+def test_without_a_queue_all_of_the_settings_are_counted(pulpo: Pulpo, url: str, in_folder: Path) -> None:
+    routes = f'[pulpo.routes.a]\nqueue = "{url}"\n[pulpo.routes.b]\nqueue = "{url}-b"\n'
+    (in_folder / "pulpo.toml").write_text(routes)
+
+    assert [each["queue"] for each in pulpo("stats", "--json").json] == [url, f"{url}-b"]
+    assert pulpo("stats", "--queue", "b", "--json").json["queue"] == f"{url}-b"
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize("state", ["ready", "delayed", "buried"])

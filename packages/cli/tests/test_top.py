@@ -296,7 +296,7 @@ def test_a_picture_can_be_taken_without_a_terminal(pulpo: Pulpo, url: str, tmp_p
     [
         (["--queue", "memory://x"], "needs a terminal"),
         (["--queue", "nonsense"], "not a queue URL"),
-        ([], "nothing to watch"),
+        ([], "which queue?"),
     ],
     ids=["no terminal", "no URL", "nothing"],
 )

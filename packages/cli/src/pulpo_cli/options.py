@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -103,6 +104,18 @@ def queue_of_settings() -> str:
     return queues.get("") or next(iter(queues.values()))
 
 
+def queues_of_settings() -> list[str]:
+    """Every queue when none is named: that of the environment alone, or all that the settings know, each once.
+
+    Raises:
+        UsageError: there is none.
+        WrongSettings: see `load_settings`.
+    """
+    if (named := os.environ.get("PULPO_QUEUE")) is not None:
+        return [QUEUE.convert(named, None, click.get_current_context(silent=True))]
+    return list(dict.fromkeys(_queues_of_settings().values())) or [queue_of_settings()]
+
+
 SPAN = Span()
 WHEN = When()
 QUEUE = Queue()
@@ -116,6 +129,16 @@ queue_option = click.option(
     default=queue_of_settings,
     show_default=False,
     help="The queue, or the route of the settings that has it.",
+)
+
+queues_option = click.option(
+    "--queue",
+    "queues",
+    type=QUEUE,
+    multiple=True,
+    metavar="URL|ROUTE",
+    help="A queue, or the route of the settings that has it; without any, all of the settings. Repeatable."
+    "  [env var: PULPO_QUEUE]",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

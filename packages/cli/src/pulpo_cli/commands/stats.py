@@ -4,69 +4,119 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
 import rich_click as click
 
+from pulpo_cli.errors import one_line
 from pulpo_cli.frame import Command
-from pulpo_cli.options import SPAN, json_option, queue_option
-from pulpo_cli.output import at_terminal, say_json
-from pulpo_cli.tables import print_facts
-from pulpo_cli.units import number, span
-from pulpo_core import Queue, QueueStats, SystemClock, open_queue
+from pulpo_cli.options import SPAN, json_option, queues_of_settings, queues_option
+from pulpo_cli.output import at_terminal, complain, say_json
+from pulpo_cli.tables import Column, print_facts, print_table
+from pulpo_cli.units import NOTHING, number, span
+from pulpo_core import AdapterError, Queue, QueueStats, SystemClock, open_queue
 
 _CLEAR: Final = "\x1b[H\x1b[J"  # to the top left corner, and forget what is below
 
+_STATES: Final = ("ready", "delayed", "reserved", "buried")
+
+_COLUMNS: Final = (
+    Column("queue", fold=True),
+    *(Column(state, number=True) for state in _STATES),
+    Column("oldest ready", number=True),
+    Column("note", fold=True),
+)
+
+#: What was counted in the queue of that URL, or why nothing was.
+Counted = tuple[str, QueueStats | AdapterError]
+
 
 @click.command(cls=Command)
-@queue_option
+@queues_option
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option("--interval", type=SPAN, default="1s", show_default=True, help="How often to look, with --watch.")
 @json_option
-def stats(queue: str, *, watch: bool, interval: timedelta, as_json: bool) -> None:
-    """Count the messages of a queue.
+def stats(queues: Sequence[str], *, watch: bool, interval: timedelta, as_json: bool) -> None:
+    """Count the messages of queues.
 
-    How many are ready, delayed, reserved and buried, and how long the oldest ready one has waited.
+    How many are ready, delayed, reserved and buried, and how long the oldest ready one has waited. Nothing is received.
+    With --json one queue is an object, and several are a list of them.
     """
+    urls = list(dict.fromkeys(queues)) or queues_of_settings()
     if not watch:
-        asyncio.run(_look(queue, as_json=as_json))
+        asyncio.run(_look(urls, as_json=as_json))
         return
     with suppress(KeyboardInterrupt):  # that is how watching ends
-        asyncio.run(_watch(queue, interval, as_json=as_json))
+        asyncio.run(_watch(urls, interval, as_json=as_json))
 
 
-async def _look(url: str, *, as_json: bool) -> None:
-    async with open_queue(url) as queue:
-        _show(queue, await queue.stats(), as_json=as_json)
+async def _look(urls: Sequence[str], *, as_json: bool) -> None:
+    async with _opened(urls) as queues:
+        _show([(queue.url, await queue.stats()) for queue in queues], as_json=as_json)
 
 
-async def _watch(url: str, interval: timedelta, *, as_json: bool) -> None:
-    async with open_queue(url) as queue:
+async def _watch(urls: Sequence[str], interval: timedelta, *, as_json: bool) -> None:
+    async with _opened(urls) as queues:
         while True:
-            counted = await queue.stats()
+            counted = [(queue.url, await _count(queue)) for queue in queues]
             if at_terminal(sys.stdout) and not as_json:
                 click.echo(_CLEAR, nl=False)
-            _show(queue, counted, as_json=as_json)
+            _show(counted, as_json=as_json)
             sys.stdout.flush()
             await SystemClock().sleep(interval.total_seconds())
 
 
-def _show(queue: Queue, counted: QueueStats, *, as_json: bool) -> None:
+@asynccontextmanager
+async def _opened(urls: Sequence[str]) -> AsyncGenerator[list[Queue]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(open_queue(url)) for url in urls]
+
+
+async def _count(queue: Queue) -> QueueStats | AdapterError:
+    """What is in *queue*; a broker that is away for now is no reason to end."""
+    try:
+        return await queue.stats()
+    except AdapterError as error:
+        if not error.temporary:
+            raise
+        return error
+
+
+def _show(counted: Sequence[Counted], *, as_json: bool) -> None:
     if as_json:
-        say_json(_document(queue.url, counted))
+        documents = [_document(*each) for each in counted]
+        say_json(documents[0] if len(documents) == 1 else documents)
+    elif len(counted) > 1:
+        print_table(_COLUMNS, [_row(*each) for each in counted])
     else:
-        print_facts(_facts(queue.url, counted))
+        [(url, stats)] = counted
+        if isinstance(stats, AdapterError):
+            complain(_problem(stats))
+        else:
+            print_facts(_facts(url, stats))
 
 
-def _document(url: str, counted: QueueStats) -> dict[str, Any]:
+def _problem(error: AdapterError) -> str:
+    return one_line(str(error))
+
+
+def _row(url: str, counted: QueueStats | AdapterError) -> list[str]:
+    if isinstance(counted, AdapterError):
+        return [url, *[NOTHING] * (len(_STATES) + 1), _problem(counted)]
+    counts = [number(getattr(counted, state)) for state in _STATES]
+    notes = [text for text, holds in (("paused", counted.paused), ("approximate", not counted.exact)) if holds]
+    return [url, *counts, span(counted.oldest_age), ", ".join(notes)]
+
+
+def _document(url: str, counted: QueueStats | AdapterError) -> dict[str, Any]:
+    if isinstance(counted, AdapterError):
+        return {"queue": url, "error": _problem(counted)}
     return {
         "queue": url,
-        "ready": counted.ready,
-        "delayed": counted.delayed,
-        "reserved": counted.reserved,
-        "buried": counted.buried,
+        **{state: getattr(counted, state) for state in _STATES},
         "oldest_age_seconds": None if counted.oldest_age is None else counted.oldest_age.total_seconds(),
         "exact": counted.exact,
         "paused": counted.paused,
@@ -74,10 +124,9 @@ def _document(url: str, counted: QueueStats) -> dict[str, Any]:
 
 
 def _facts(url: str, counted: QueueStats) -> dict[str, str]:
-    counts = [number(each) for each in (counted.ready, counted.delayed, counted.reserved, counted.buried)]
+    counts = [number(getattr(counted, state)) for state in _STATES]
     width = max(map(len, counts))
-    names = ("ready", "delayed", "reserved", "buried")
-    lines = {"queue": url} | {name: count.rjust(width) for name, count in zip(names, counts, strict=True)}
+    lines = {"queue": url} | {name: count.rjust(width) for name, count in zip(_STATES, counts, strict=True)}
     if counted.oldest_age is not None:
         lines["oldest ready"] = span(counted.oldest_age)
     if not counted.exact:

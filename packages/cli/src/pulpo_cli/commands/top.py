@@ -11,14 +11,14 @@ import rich_click as click
 
 from pulpo_cli.application import Given, settings_option
 from pulpo_cli.frame import Command
-from pulpo_cli.options import SPAN
+from pulpo_cli.options import SPAN, queues_of_settings, queues_option
 from pulpo_cli.output import at_terminal, note
 from pulpo_core import ApplicationError, open_queue
 
 
 @click.command(cls=Command)
 @click.argument("app", required=False)
-@click.option("--queue", "queues", multiple=True, metavar="URL", help="A queue to watch. Repeatable.")
+@queues_option
 @settings_option
 @click.option("--interval", type=SPAN, default="1s", show_default=True, help="How often to look.")
 @click.option(
@@ -60,16 +60,8 @@ def top(
 
 
 def _queues_of(given: Given) -> list[str]:
-    """The queues of an application or, without one, of the settings, whose handlers are not imported for that.
-
-    Raises:
-        UsageError: nothing says which.
-    """
+    """The queues of an application or, without one, of the settings, whose handlers are not imported for that."""
     settings = given.read().settings
     if given.app or settings.app:
         return [route.queue for route in given.load(settings).routes]
-    queues = [route.queue or settings.queue for route in settings.routes.values()] or [settings.queue]
-    known = [url for url in queues if url]
-    if not known:
-        raise click.UsageError("nothing to watch: give --queue URL or APP, or set queues in pulpo.toml")
-    return known
+    return queues_of_settings()
