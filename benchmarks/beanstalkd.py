@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from benchmarks.case import Bench, Case, Goal, Group
 BODY = {"to": "someone@example.org", "subject": "Hello", "text": "A few words."}
 PUBLISHERS = 50
 DEEP = 100  # commands that are on their way at once in the bare protocol
+
+#: What handlers do that do something: wait, or compute, for so many seconds.
+WAITING = 0.01
+COMPUTING = 0.0001
 
 #: Round trip of a network with some way to go, in seconds.
 AWAY = 0.0012
@@ -240,9 +245,71 @@ def _in_a_thread() -> Callable[..., Any]:
 
 def _ten_milliseconds() -> Callable[..., Any]:
     async def send_email(message: Any) -> None:  # noqa: ARG001 - handlers are called as people write them
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(WAITING)
 
     return send_email
+
+
+def _computing() -> Callable[..., Any]:
+    async def send_email(message: Any) -> None:  # noqa: ARG001 - as above
+        _compute()
+
+    return send_email
+
+
+def _compute() -> None:
+    """Keep the core busy for a while, by its own time and not by the clock on the wall."""
+    end = time.thread_time() + COMPUTING
+    while time.thread_time() < end:
+        pass
+
+
+async def waiting_alone(bench: Bench, *, concurrency: int) -> None:
+    """The waiting of the handlers and nothing else: what could be had at most."""
+
+    async def wait(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(WAITING)
+
+    with bench.measure("drain"):
+        async with asyncio.TaskGroup() as group:
+            for share in _shares(bench.messages, concurrency):
+                group.create_task(wait(share))
+
+
+def computing_alone(bench: Bench) -> None:
+    """The computing of the handlers and nothing else, on one core: what could be had at most."""
+    _pin()
+    with bench.measure("drain"):
+        for _ in range(bench.messages):
+            _compute()
+
+
+async def pulpo_idle(bench: Bench) -> None:
+    """A worker without work: what it takes, and that it leaves the broker alone."""
+    import greenstalk
+
+    from pulpo_core import Dispatcher, Route
+
+    _pin()
+    tube, seconds = _tube(), 5.0
+    url = f"beanstalkd://127.0.0.1:{_address()[1]}/{tube}"
+    dispatcher = Dispatcher(Route(url, _asynchronous(), name="bench"))
+    with greenstalk.Client(_address(), use=tube) as client:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(dispatcher.run())
+            await asyncio.sleep(1)
+            before, cpu = _commands(client), time.process_time()
+            await asyncio.sleep(seconds)
+            bench.record("idle", (time.process_time() - cpu) / seconds * 1e3, "ms/s")
+            bench.check(_commands(client) - before, 0, "commands while idle")
+            bench.check(threading.active_count(), 1, "threads")
+            dispatcher.stop()
+
+
+def _commands(client: Any) -> int:
+    """What the broker was asked so far, but for this question."""
+    return sum(count for name, count in client.stats().items() if name.startswith("cmd-") and name != "cmd-stats")
 
 
 # -------------------------------------------------------------------------------------------------------------- latency
@@ -379,6 +446,19 @@ def _pulpo(concurrency: int, handler: Callable[[], Callable[..., Any]] = _asynch
     return partial(pulpo, concurrency=concurrency, handler=handler, **more)
 
 
+WAITERS = (10, 50, 200)
+COMPUTED = "the computing alone"
+COMPUTERS = "pulpo, 50 handlers that compute for 0.1 ms"
+
+
+def _waiting(number: int) -> str:
+    return f"asyncio alone, {number} at once waiting 10 ms"
+
+
+def _waiters(number: int) -> str:
+    return f"pulpo, {number} handlers of 10 ms"
+
+
 GROUP = Group(
     title="beanstalkd: publish, and drain with handlers that do nothing",
     cases=[
@@ -393,13 +473,34 @@ GROUP = Group(
         Case(name="pulpo, 200 handlers", run=_pulpo(200), messages=20_000),
         Case(name="pulpo, 50 handlers, attempts=always", run=_pulpo(50, parameters="attempts=always"), messages=10_000),
         Case(name="pulpo, 50 handlers in threads", run=_pulpo(50, _in_a_thread), messages=10_000),
-        Case(name="pulpo, 50 handlers of 10 ms", run=_pulpo(50, _ten_milliseconds), messages=5_000),
+        *(
+            case
+            for number in WAITERS
+            for case in (
+                Case(
+                    name=_waiting(number),
+                    run=partial(waiting_alone, concurrency=number),
+                    messages=100 * number,
+                    warm_up=0,
+                ),
+                Case(
+                    name=_waiters(number),
+                    run=_pulpo(number, _ten_milliseconds),
+                    messages=100 * number,
+                    baseline=_waiting(number),
+                ),
+            )
+        ),
+        Case(name=COMPUTED, run=computing_alone, messages=5_000, warm_up=0),
+        Case(name=COMPUTERS, run=_pulpo(50, _computing), messages=5_000, baseline=COMPUTED),
         Case(name=PLAIN_AWAY, run=partial(plain, away=True), messages=300, warm_up=10),
         Case(name="pulpo, 50 handlers, 1.2 ms away", run=_pulpo(50, away=True), messages=10_000, baseline=PLAIN_AWAY),
         Case(name="pulpo, 200 handlers, 1.2 ms away", run=_pulpo(200, away=True), messages=10_000, baseline=PLAIN_AWAY),
         Case(name="greenstalk's loop at 100/s", run=partial(plain_latency, per_second=100), messages=300, warm_up=0),
         Case(name="pulpo at 100/s", run=partial(pulpo_latency, per_second=100), messages=300, warm_up=0),
         Case(name="pulpo at 2,000/s", run=partial(pulpo_latency, per_second=2_000), messages=4_000, warm_up=0),
+        Case(name="pulpo at 5,000/s", run=partial(pulpo_latency, per_second=5_000), messages=10_000, warm_up=0),
+        Case(name="pulpo, idle", run=pulpo_idle, warm_up=0),
     ],
     baseline=PLAIN,
     goals=[
@@ -409,6 +510,8 @@ GROUP = Group(
         Goal(case="pulpo, 10 handlers", against=PLAIN, figure="drain", of="rate", at_least=3.3),
         Goal(case="pulpo, 1 handler", against=PLAIN, figure="drain", of="rate", at_least=0.85),
         Goal(case="pulpo, 50 handlers in threads", against=PLAIN, figure="drain", of="rate", at_least=4),
+        *(Goal(case=_waiters(n), against=_waiting(n), figure="drain", of="rate", at_least=0.8) for n in WAITERS),
+        Goal(case=COMPUTERS, against=COMPUTED, figure="drain", of="rate", at_least=0.75),
         Goal(case="pulpo, 50 handlers, 1.2 ms away", against=PLAIN_AWAY, figure="drain", of="rate", at_least=35),
         Goal(case="pulpo, 200 handlers, 1.2 ms away", against=PLAIN_AWAY, figure="drain", of="rate", at_least=50),
         Goal(
