@@ -1,6 +1,6 @@
 """An SQS server of our own, over HTTP: it answers as AWS documents, in time that tests move, and fails as told.
 
-``python -m tests.sqs_server PORT`` runs it by itself, for tests that kill the processes around it.
+``python -m tests.sqs_server PORT [HOST]`` runs it by itself, for tests that kill the processes around it.
 """
 
 from __future__ import annotations
@@ -232,14 +232,16 @@ class SqsServer:
 
 
 @asynccontextmanager
-async def sqs_server(clock: TellsTime | None = None, *, port: int = 0) -> AsyncIterator[SqsServer]:
-    """A server on the loopback interface, whose time is *clock*'s."""
+async def sqs_server(
+    clock: TellsTime | None = None, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[SqsServer]:
+    """A server on the loopback interface, unless *host* is another, whose time is *clock*'s."""
     server = SqsServer(SqsState(), clock or SystemTime(), asyncio.get_running_loop())
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_post("/{tail:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     server.site = site
     [address] = runner.addresses
@@ -279,10 +281,10 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def _serve(port: int) -> None:
-    async with sqs_server(port=port):
+async def _serve(port: int, host: str = "127.0.0.1") -> None:
+    async with sqs_server(host=host, port=port):
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), *sys.argv[2:]))

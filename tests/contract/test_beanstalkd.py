@@ -59,7 +59,7 @@ class TestBeanstalkd(AdapterContract):
         """Begin with every clause that was asked for; the tests wait for their results."""
         ours = [item.callspec.params for item in request.session.items if item.cls is cls and hasattr(item, "callspec")]
         with ExitStack() as stack:
-            server = stack.enter_context(BeanstalkdServer(binlog=tmp_path_factory.mktemp("binlog")))
+            server = stack.enter_context(cls.a_server(tmp_path_factory.mktemp("binlog")))
             pool = stack.enter_context(ThreadPoolExecutor(_BESIDE_EACH_OTHER))
             cls.results = {
                 clause.id: pool.submit(cls._try, clause, server, tmp_path_factory.mktemp("own"))
@@ -72,7 +72,7 @@ class TestBeanstalkd(AdapterContract):
         harness = cls()
         with ExitStack() as stack:
             own = _STOPPING & set(clause.hooks)
-            harness.server = stack.enter_context(BeanstalkdServer(binlog=folder)) if own else shared
+            harness.server = stack.enter_context(cls.a_server(folder)) if own else shared
             harness.proxy = stack.enter_context(Proxy(harness.server.address))
             AdapterContract.run(harness, run_clause(clause, harness))
 
@@ -85,6 +85,11 @@ class TestBeanstalkd(AdapterContract):
         main.close()
         assert self.result is not None
         self.result.result()
+
+    @classmethod
+    def a_server(cls, folder: Path) -> BeanstalkdServer:
+        """A server of one's own, whose log outlives its restarts."""
+        return BeanstalkdServer(binlog=folder)
 
     def adapter(self) -> BeanstalkdAdapter:
         return BeanstalkdAdapter()

@@ -1,0 +1,1 @@
+"""Adapters against brokers in containers, for those who have a Docker engine: `./dev test-docker`."""
