@@ -58,8 +58,8 @@ def test_every_command_says_what_it_does_and_what_each_option_means() -> None:
                 assert parameter.help, f"{name} {parameter.opts}"
 
 
-#: Commands that print a script, and groups, which print nothing.
-NO_DATA = {"completion", "buried", "queue", "config", "config init"}
+#: Commands that print a script, one that is a screen, and groups, which print nothing.
+NO_DATA = {"completion", "top", "buried", "queue", "config", "config init"}
 
 
 def test_every_command_that_prints_data_prints_json() -> None:
