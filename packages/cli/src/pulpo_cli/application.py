@@ -10,12 +10,13 @@ from typing import Any, Final, TypeVar
 import attrs
 import rich_click as click
 
-from pulpo_core import ApplicationError, Dispatcher, HandlerError, Manager, Route
+from pulpo_core import ApplicationError, Dispatcher, HandlerError, Manager, Route, display_name
 from pulpo_core.config import (
     Loaded,
     RouteSettings,
     Settings,
     dispatcher_options,
+    legacy_source,
     load_object,
     load_translator,
     read_settings,
@@ -58,6 +59,11 @@ _OPTIONS: Final = (
         "--error-handler", metavar="MODULE:CALLABLE", help="Without APP: asked about every failure before the policy."
     ),
     settings_option,
+    click.option(
+        "--legacy-config",
+        metavar="FILE",
+        help="Take over the settings of loafer or pulpo-messaging: a .json, .env, .cfg, .ini or .py file, or env.",
+    ),
 )
 
 #: Options that belong to the one route which the command line makes or changes, and to nothing else.
@@ -117,6 +123,7 @@ class Given:
     translator: str | None = None
     error_handler: str | None = None
     settings_files: tuple[Path, ...] = ()
+    legacy_config: str | None = None
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def read(self) -> Loaded:
@@ -126,7 +133,8 @@ class Given:
             WrongSettings: see `read_settings`.
         """
         command_line = {name: value for name, value in self.options.items() if name in _SETTINGS}
-        loaded = read_settings(files=self.settings_files, command_line=command_line)
+        weakest = None if self.legacy_config is None else legacy_source(self.legacy_config)
+        loaded = read_settings(files=self.settings_files, command_line=command_line, weakest=weakest)
         if session().leash is None:  # else the supervisor has said it
             for warning in loaded.warnings:
                 complain(warning)
@@ -203,9 +211,8 @@ class Given:
         if handlers.table():
             route = attrs.evolve(route, handlers={}, default_handler=None)
         elif not (route.handlers or route.default_handler):
-            raise ApplicationError(
-                f"no handler for {route.queue or settings.queue}: give APP, or --handler [TYPE=]MODULE:CALLABLE"
-            )
+            url = display_name(route.queue or settings.queue or "")
+            raise ApplicationError(f"no handler for {url}: give APP, or --handler [TYPE=]MODULE:CALLABLE")
         if "timeout" in self.options:
             route = attrs.evolve(route, timeout=self.options["timeout"])
         if "max_attempts" in self.options:

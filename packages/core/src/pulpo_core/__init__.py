@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from .application.publishers import Publishers
     from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
     from .application.registry import Installed, adapter_for, installed_adapters, open_queue
-    from .application.route import Route
+    from .application.route import Route, display_name
     from .application.scopes import Scope
     from .application.until import Until
 
@@ -90,7 +90,7 @@ _LATE = {
     "application.phase": ("Phase", "Progress"),
     "application.publishing": ("MessagePublisher", "SyncPublisher", "open_publisher", "open_publisher_sync"),
     "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
-    "application.route": ("Route",),
+    "application.route": ("Route", "display_name"),
     "application.scopes": ("Scope",),
     "application.until": ("Until",),
 }
@@ -221,6 +221,7 @@ __all__ = [
     "as_table",
     "bind",
     "decide",
+    "display_name",
     "document_of",
     "duration",
     "error_text",

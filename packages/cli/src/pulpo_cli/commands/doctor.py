@@ -11,7 +11,7 @@ import attrs
 import rich_click as click
 
 from pulpo_cli import errors
-from pulpo_cli.application import Given, application_options
+from pulpo_cli.application import application_options
 from pulpo_cli.choosing_routes import application_in
 from pulpo_cli.doctor.examination import Examination, Finding
 from pulpo_cli.frame import Command
@@ -36,15 +36,11 @@ _COLUMNS: Final = (
 def doctor(*, strict: bool, as_json: bool, **given: Any) -> int:
     """Examine settings, application, queues and brokers.
 
-    With --queue alone, only that queue. Nothing is changed, received or published. The status is 1 if there is an
+    With a queue alone, only that queue. Nothing is changed, received or published. The status is 1 if there is an
     error.
     """
-    wanted = application_in(given)
     examination = Examination()
-    if wanted.queue is not None and wanted == Given(queue=wanted.queue):
-        asyncio.run(examination.queue(wanted.queue))
-    else:
-        asyncio.run(examination.application(wanted))
+    asyncio.run(examination.application(application_in(given)))
     if as_json:
         say_json([_document(finding) for finding in examination.findings])
     else:

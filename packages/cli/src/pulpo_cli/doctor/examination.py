@@ -22,9 +22,10 @@ from pulpo_core import (
     SystemClock,
     Usage,
     adapter_for,
+    display_name,
     open_queue,
 )
-from pulpo_core.config import Loaded
+from pulpo_core.config import Loaded, Settings
 
 from .checks import CHECKS, Opened, check_clock, diagnosis_of
 
@@ -58,23 +59,27 @@ class Examination:
 
     async def application(self, given: Given) -> None:
         """Look at settings, application and every route of it."""
+        self.host()
         loaded = self._settings(given)
-        application = None if loaded is None else self._application(given, loaded)
-        if application is not None:
+        if loaded is None:
+            return
+        if alone := _queue_alone(given, loaded.settings):
+            await self._queue(alone)
+        elif application := self._application(given, loaded):
             for route in application.routes:
                 await self._route(route, application.dispatcher.grace)
 
-    async def queue(self, url: str) -> None:
+    async def _queue(self, url: str) -> None:
         """Look at a queue of which nobody knows what it is for."""
-        self.host()
+        name = display_name(url)
         try:
             adapter = adapter_for(url)
             async with open_queue(url, clock=self.clock) as opened:
-                self._reached(url, opened.capabilities)
+                self._reached(name, opened.capabilities)
         except PulpoError as error:
-            self.note(url, diagnosis_of(error, "queue"))
+            self.note(name, diagnosis_of(error, "queue"))
         else:
-            await self._broker(url, url, adapter, Usage())
+            await self._broker(name, url, adapter, Usage())
 
     def host(self) -> None:
         """Look at what is the same for all."""
@@ -82,7 +87,6 @@ class Examination:
         self.note(PROCESS, python, check_clock(self.clock.now()))
 
     def _settings(self, given: Given) -> Loaded | None:
-        self.host()
         try:
             loaded = given.read()
         except PulpoError as error:
@@ -129,6 +133,12 @@ class Examination:
             self.note(subject, *await adapter.examine(url, usage, clock=self.clock))
         except PulpoError as error:
             self.note(subject, diagnosis_of(error, "broker"))
+
+
+def _queue_alone(given: Given, settings: Settings) -> str | None:
+    """The queue, where it is all that is given."""
+    has_handlers = given.app or given.handlers or settings.app or (settings.routes and not given.queue)
+    return None if has_handlers else given.queue or settings.queue
 
 
 def _each_line(error: PulpoError) -> Sequence[Diagnosis]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -55,8 +56,11 @@ _CAN_BE_NEEDED: Final = sorted(field.name for field in attrs.fields(Capabilities
 
 
 def display_name(url: str) -> str:
-    """*url* without the parameters that say how, and with the one that says which: ``file:///shop.db?queue=mail``."""
-    place, _, query = url.partition("?")
+    """*url* without the parameters that say how, and with the one that says which: ``file:///shop.db?queue=mail``.
+
+    What stands before an ``@`` is left out: a URL that should not carry a secret may carry one all the same.
+    """
+    place, _, query = re.sub(r"//[^/?]*@", "//…@", url).partition("?")
     queue = next((pair for pair in query.split("&") if pair.startswith("queue=")), "")
     return f"{place}?{queue}" if queue else place
 
