@@ -5,7 +5,9 @@ extra ``pulpo-core[config]`` is needed; `routes_of` makes the routes they descri
 """
 
 from .describing import Entry, Said, entries, said, sample, toml_of
+from .legacy import legacy_source
 from .loading import Loaded, WrongSettings, load_settings, read_settings
+from .predecessors import TRANSLATIONS
 from .references import call, did_you_mean, kind_of, load_object
 from .routes import (
     TRANSLATORS,
@@ -33,6 +35,7 @@ __all__ = [
     "FONTS",
     "LOG_FORMATS",
     "LOG_LEVELS",
+    "TRANSLATIONS",
     "TRANSLATORS",
     "BackoffSettings",
     "BannerSettings",
@@ -51,6 +54,7 @@ __all__ = [
     "dispatcher_options",
     "entries",
     "kind_of",
+    "legacy_source",
     "load_object",
     "load_settings",
     "load_translator",
