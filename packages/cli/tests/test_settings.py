@@ -157,8 +157,8 @@ def test_a_route_of_the_settings_names_its_queue(pulpo: Pulpo, url: str, jobs: s
     settings(f"[pulpo.routes.mail]\nqueue = '{url}'\n[pulpo.routes.bills]\nqueue = 'memory://bills'\n")
 
     assert pulpo("stats", "--queue", "mail", "--json").json["queue"] == url
-    assert "nor one of the routes mail, bills" in pulpo("stats", "--queue", "male").complaint
-    assert "which queue? Give --queue: mail, bills" in pulpo("stats").complaint
+    assert "nor one of the routes mail, bills" in pulpo("peek", "--queue", "male").complaint
+    assert "which queue? Give --queue: mail, bills" in pulpo("peek").complaint
 
 
 def test_settings_may_name_the_application(pulpo: Pulpo, url: str, jobs: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
@@ -58,6 +59,14 @@ def configure(verbosity: int, *, form: str, level: str | None = None) -> None:
 def _all_from(level: str) -> Mapping[str, int]:
     least = logging.getLevelNamesMapping()[level.upper()]
     return {"": max(least, logging.INFO), **dict.fromkeys(_OURS, least)}
+
+
+def write_in_blocks() -> None:
+    """Write records a hundred at a time from now on; an error, or the end of the process, writes them at once."""
+    root = logging.getLogger()
+    root.handlers[:] = [
+        logging.handlers.MemoryHandler(capacity=100, flushLevel=logging.ERROR, target=each) for each in root.handlers
+    ]
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -192,7 +192,7 @@ def test_settings_of_pulpo_are_stronger_than_those_taken_over(here):
             '{"queue_adapter_type": 3, "sleep_duration": "soon"}',
             [
                 "old.json: sleep_duration: expected a time span such as",
-                "old.json: queue_adapter_type: expected one of FileQueueAdapter, file_queue_adapter, BeanstalkdQueueAda",
+                "old.json: queue_adapter_type: expected one of FileQueueAdapter, file_queue_adapter, ",
             ],
         ),
         (
@@ -209,9 +209,7 @@ def test_settings_of_pulpo_are_stronger_than_those_taken_over(here):
         (
             "old.env",
             "LOAFER_DEFAULT_ROUTE_SOURCE=x\nLOAFER_DEFAULT_CONSUMER_CLASS=my.Consumer\n",
-            [
-                "old.env: LOAFER_DEFAULT_CONSUMER_CLASS: 'my.Consumer' is a consumer of your own: it has to become an adap"
-            ],
+            ["old.env: LOAFER_DEFAULT_CONSUMER_CLASS: 'my.Consumer' is a consumer of your own: it has"],
         ),
         ("old.env", "LOAFER_DEFAULT_CONSUMER_OPTIONS={\n", ["old.env: LOAFER_DEFAULT_CONSUMER_OPTIONS: expected JSON"]),
         ("old.py", "def\n", ["old.py: cannot be read: invalid syntax"]),

@@ -13,11 +13,12 @@ import rich_click as click
 
 from pulpo_cli import errors, logs
 from pulpo_cli.application import Given, application_options
+from pulpo_cli.banner import banner
 from pulpo_cli.control import control
 from pulpo_cli.frame import Command
 from pulpo_cli.ledgers import document
 from pulpo_cli.options import SPAN, json_option
-from pulpo_cli.output import complain, say_json
+from pulpo_cli.output import complain, note, say_json
 from pulpo_cli.session import session
 from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
@@ -74,6 +75,10 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     wanted = _given(given, leash)
     settings = wanted.read().settings
     logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
+    if settings.output_buffering:
+        logs.write_in_blocks()
+    if settings.banner.enabled and settings.log_format == "console" and leash is None:
+        note(banner(settings.banner))
     tell: Teller = JsonTeller() if settings.log_format == "json" else PlainTeller()
     if leash is not None:
         return _work_on(leash, wanted, settings, tell)
