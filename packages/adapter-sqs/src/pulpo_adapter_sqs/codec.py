@@ -124,7 +124,7 @@ def read_json(attribute: Mapping[str, Any] | None) -> dict[str, Any]:
     """The JSON object in *attribute*; empty when there is none."""
     try:
         value = json.loads((attribute or {}).get("StringValue") or "{}")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):  # whoever may send may have written anything there
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -109,6 +109,7 @@ RAISED = {
     "any exception": (ValueError("broken"), "retried"),
     "StopIteration": (StopIteration(), "retried"),
     "StopAsyncIteration": (StopAsyncIteration(), "retried"),
+    "GeneratorExit": (GeneratorExit(), "retried"),
     "a group": (ExceptionGroup("several", [ValueError(), KeyError()]), "retried"),
 }
 

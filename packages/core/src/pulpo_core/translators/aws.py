@@ -224,9 +224,9 @@ def _s3_record(record: object) -> dict[str, Any]:
 def _s3_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     stored = record["s3"]["object"]
     fields = {
-        "event": record["eventName"],
-        "bucket": record["s3"]["bucket"]["name"],
-        "key": unquote_plus(stored["key"]),
+        "event": _text_of(record["eventName"]),
+        "bucket": _text_of(record["s3"]["bucket"]["name"]),
+        "key": unquote_plus(_text_of(stored["key"])),
         "size": stored.get("size"),
         "etag": stored.get("eTag"),
         "version_id": stored.get("versionId"),
@@ -234,6 +234,12 @@ def _s3_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         "time": record.get("eventTime"),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text_of(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
