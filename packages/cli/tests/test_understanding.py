@@ -208,3 +208,12 @@ def test_wrong_use_is_one_line(pulpo: Pulpo, arguments: list[str], text: str) ->
 
     assert (outcome.status, outcome.out) == (2, "")
     assert text in outcome.complaint
+
+
+def test_a_handler_that_cannot_be_called_is_told_with_the_user_s_own_line(pulpo: Pulpo, application: Make) -> None:
+    module = application("from pulpo_core import Handlers\nhandlers = Handlers()\n\n@handlers('a')\ndef f(what): ...\n")
+
+    complaint = pulpo("explain", f"{module}:handlers").complaint
+
+    assert "nothing to give to parameter 'what'" in complaint
+    assert f"{module}.py, line 4)" in complaint or f"{module}.py, line 5)" in complaint

@@ -38,8 +38,22 @@ _OVER_OUTAGE: Final = 2
 @click.option("--cap", type=SPAN, help="Highest delay of all.")
 @click.option("--jitter", type=click.Choice([str(each) for each in JitterMode]), help="How much is left to chance.")
 @click.option("--max-age", type=SPAN, help="No retry so long after publishing.")
-@click.option("--messages", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N")
-@click.option("--failure-rate", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P")
+@click.option(
+    "--messages",
+    type=click.IntRange(1, 1_000_000),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="So many are published.",
+)
+@click.option(
+    "--failure-rate",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    metavar="P",
+    help="The share of attempts that fail, each by its own chance.",
+)
 @click.option("--outage", type=SPAN, help="For so long from the beginning, every attempt fails.")
 @click.option("--over", type=SPAN, help="Messages are published over this span.  [default: twice the outage]")
 @click.option("--handling", type=SPAN, help="How long each attempt takes.")

@@ -7,10 +7,13 @@ import inspect
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pulpo_core.domain.decision import error_text
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
+
+#: The directory of this package, whose lines tell a user nothing about his own.
+_OURS: Final = str(Path(__file__).parents[1])
 
 
 def load_object(reference: str, *, where: str) -> Any:
@@ -67,11 +70,16 @@ def _import(name: str) -> Any:
 
 
 def _place(error: BaseException) -> str:
-    """Where the user's own code raised *error*, unless its text says so."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    if isinstance(error, SyntaxError) or not frames or frames[-1].filename == __file__:
+    """Where the user's own code raised *error*, or called what did, unless its text says so."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_between(frame.filename)]
+    if isinstance(error, SyntaxError) or not frames:
         return ""
     return f" ({frames[-1].filename}, line {frames[-1].lineno})"
+
+
+def _is_between(filename: str) -> bool:
+    """Whether the code in that file only stands between the user's and an error."""
+    return "importlib" in filename or filename.startswith(_OURS)
 
 
 def _name(owner: Any) -> str:
