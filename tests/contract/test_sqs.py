@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 import boto3
+import moto.sqs.models
 import pytest
 
 from pulpo_adapter_sqs import SqsAdapter
@@ -154,3 +155,9 @@ class TestFifo(OwnQueues):
     """A FIFO queue."""
 
     suffix = ".fifo"
+
+
+def test_time_moves_on_moto_whenever_it_is_looked_at(moto_server: MotoServer) -> None:
+    looks = [moto.sqs.models.unix_time_millis() for _ in range(1000)]
+
+    assert all(before < after for before, after in itertools.pairwise(looks)), "what is released now is visible next"

@@ -15,6 +15,7 @@ from pulpo_adapter_sqs import SqsAdapter
 from pulpo_core import (
     AnyJson,
     Backoff,
+    ConfigurationError,
     Dispatcher,
     Envelope,
     Handlers,
@@ -145,6 +146,17 @@ async def test_passing_faults_lose_nothing(steady: SqsServer, operation: str, fa
     ledger = dispatcher.ledgers["orders"]
     assert ledger.acked + ledger.in_doubt == ledger.received == 60
     assert steady.bodies("orders") == []
+
+
+async def test_too_many_messages_in_flight_are_waited_for(steady: SqsServer) -> None:
+    fill(steady, 30)
+    steady.state.queues["orders"].in_flight_limit = 5
+    work = Work()
+
+    dispatcher = await run(work.route(url(steady), concurrency=8), until=Until(max_messages=30))
+
+    assert set(work.handled) == set(range(30))
+    assert dispatcher.ledgers["orders"].acked == 30
 
 
 @pytest.mark.parametrize("cut", ["after", "midway"])
@@ -292,6 +304,15 @@ async def test_many_workers_share_a_queue_and_nothing_is_handled_twice(steady: S
     assert handled == dict.fromkeys(range(400), 1)
     assert sum(task.result().ledgers["orders"].acked for task in running) == 400
     assert steady.bodies("orders") == []
+
+
+async def test_a_route_whose_messages_are_delayed_does_not_begin_on_a_fifo_queue(steady: SqsServer) -> None:
+    steady.create("orders.fifo")
+
+    with pytest.raises(ConfigurationError, match="needs delay"):
+        await run(Work().route(url(steady, "orders.fifo"), needs=("delay",)), until=Until(burst=True))
+
+    assert steady.requests["ReceiveMessage"] == 0
 
 
 async def test_hops_are_counted_as_deferred(steady: SqsServer) -> None:

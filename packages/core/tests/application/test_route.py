@@ -1,5 +1,6 @@
 """A route is a plain value, checked when it is made."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,13 @@ def test_needs_are_met_or_told():
     check_needs(route, Capabilities(priority=True, groups=True))
     with pytest.raises(ConfigurationError, match="route 'mail' needs groups, which its queue does not offer"):
         check_needs(route, Capabilities(priority=True, groups=False))
+
+
+@pytest.mark.parametrize(("longest", "fits"), [(None, True), (timedelta(minutes=15), True), (timedelta(), False)])
+def test_a_route_whose_messages_are_delayed_can_need_a_queue_that_delays(longest, fits):
+    route = Route("memory://mail", handler, needs=("delay",))
+    with contextlib.nullcontext() if fits else pytest.raises(ConfigurationError, match="needs delay"):
+        check_needs(route, Capabilities(max_delay=longest))
 
 
 # Several routes together

@@ -52,7 +52,9 @@ def _rate(value: RateLimit | str) -> RateLimit:
 
 
 #: Capabilities that a queue has or lacks; what is a number or a word is nothing to need by its name.
-_CAN_BE_NEEDED: Final = sorted(field.name for field in attrs.fields(Capabilities) if isinstance(field.default, bool))
+_CAN_BE_NEEDED: Final = sorted(
+    ["delay", *(field.name for field in attrs.fields(Capabilities) if isinstance(field.default, bool))]
+)
 
 
 def display_name(url: str) -> str:

@@ -83,3 +83,8 @@ class Capabilities:
     groups: bool = False
     pause: bool = False
     durability: str = "nothing"
+
+    @property
+    def delay(self) -> bool:
+        """Whether a message can be published to come later at all: FIFO queues of SQS know no such thing."""
+        return self.max_delay is None or self.max_delay > timedelta()
