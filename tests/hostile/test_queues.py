@@ -1,11 +1,13 @@
 """Whatever lies in a queue, the worker goes on: each body is handled or buried with a reason, and none is logged."""
 
 import itertools
+import json
 import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import attrs
+import greenstalk
 import pytest
 
 from pulpo_core import (
@@ -184,3 +186,28 @@ async def test_attributes_that_somebody_else_has_put_into_a_queue_do_no_harm(sqs
 
     assert ledger.received == handled == len(hostile)
     assert ledger == attrs.evolve(ledger, acked=handled, buried=0, in_hand=0)
+
+
+async def test_records_that_somebody_else_has_put_beside_a_tube_do_no_harm(beanstalkd_with_room, caplog):
+    good = {"pulpo": 1, "job": 1, "body": "x", "reason": "r", "error": "", "attempts": 1, "reserves": 1, "lost": 0}
+    good |= {"kicks": 0, "at": "2026-01-01T00:00:00+00:00"}
+    wrong = [{**good, key: value} for key in good for value in ([], {}, None, -1, "x", 1.5)]
+    records = [b"[" * 50_000, b"\xff", b"", b"[]", b"1", *[json.dumps(each).encode() for each in wrong]]
+    with greenstalk.Client(address_of(beanstalkd_with_room), use="hostile.buried", encoding=None) as client:
+        for record in records:
+            client.put(record)
+    async with quiet(caplog):
+        await stored(beanstalkd_with_room, {"bad": b"\xff", "worse": b"[]"})
+        _, ledger = await worked_off(beanstalkd_with_room, PulpoJson())
+        async with open_queue(beanstalkd_with_room) as queue:
+            page = await queue.buried()
+            assert await queue.kick() == 2
+
+    assert ledger.buried == 2
+    assert [record.reason for record in page.records] == ["untranslatable"] * 2
+
+
+def address_of(url):
+    """Host and port in *url*."""
+    host, _, port = url.removeprefix("beanstalkd://").partition("/")[0].partition(":")
+    return host, int(port)

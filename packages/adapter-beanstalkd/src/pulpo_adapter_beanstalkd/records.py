@@ -93,20 +93,25 @@ def encode(burial: Burial) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
+_COUNTS: Final = ("job", "attempts", "reserves", "lost", "kicks")
+_TEXTS: Final = ("body", "reason", "error")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 64  # what beanstalkd counts with
+
+
 def decode(body: bytes) -> Burial | None:
     """The burial in *body*; `None` when it is something else, which is nobody's business here."""
     try:
         fields: Mapping[str, Any] = json.loads(body)
         if fields["pulpo"] != 1:
             return None
-        return Burial(
-            **{
-                name: fields[name]
-                for name in ("job", "body", "reason", "error", "attempts", "reserves", "lost", "kicks")
-            },
-            at=datetime.fromisoformat(fields["at"]),
-        )
-    except (ValueError, KeyError, TypeError):
+        told = {name: fields[name] for name in (*_COUNTS, *_TEXTS)}
+        if not (all(_is_count(told[name]) for name in _COUNTS) and all(isinstance(told[name], str) for name in _TEXTS)):
+            return None
+        return Burial(**told, at=datetime.fromisoformat(fields["at"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
