@@ -1,14 +1,21 @@
 """A worker as those see it who watch it: probes, scrapes and log collectors."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import struct
+import subprocess
+import termios
 import urllib.error
 import urllib.request
 from signal import SIGTERM
 
 import pytest
 
-from .conftest import JOURNAL, Running, Shop, wait_until
+from .conftest import JOURNAL, PULPO, Running, Shop, wait_until
 
 SLOW = JOURNAL + (
     "async def note(payload):\n"
@@ -104,3 +111,26 @@ def test_a_health_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
     assert outcome.status == 2
     assert outcome.complaint.startswith(f"pulpo: health port {port} on 127.0.0.1: ")
 
+
+def test_top_takes_the_terminal_and_gives_it_back(shop: Shop) -> None:
+    shop.pulpo("publish", "-q", "--type", "note", "--payload", "secret-word")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    environment = {**os.environ, "PULPO_QUEUE": shop.url, "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        [PULPO, "top"], cwd=shop.folder, env=environment, stdin=slave, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        seen, asked = b"", False
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while chunk := os.read(master, 65536):
+                seen += chunk
+                if not asked and b"backlog" in seen:
+                    os.write(master, b"q")
+                    asked = True
+    os.close(master)
+
+    assert process.returncode == 0
+    assert b"\x1b[?1049h" in seen, "it has a screen of its own"
+    assert b"\x1b[?1049l" in seen, "and leaves it"
+    assert b"secret-word" not in seen
