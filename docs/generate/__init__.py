@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from . import adapters, api, cli, contract, decisions, events, policy, statuses
+from . import adapters, api, cli, contract, decisions, events, policy, settings, statuses
 
 REFERENCE: Final = Path(__file__).parent.parent / "reference"
 
@@ -22,6 +22,7 @@ _NOTE: Final = "<!-- Made by `python -m docs.generate` from the code: change tha
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli.page,
     "exit-statuses.md": statuses.page,
+    "settings.md": settings.page,
     "policy.md": policy.decisions,
     "lifecycle.md": policy.lifecycle,
     "capabilities.md": adapters.capabilities,

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pulpo_core
@@ -42,6 +43,8 @@ _CORE: Final[Mapping[str, Sequence[str]]] = {
 #: Pages about other modules that applications and adapters import from: all that these export.
 _OTHERS: Final[Mapping[str, Sequence[str]]] = {
     "Testing": ("pulpo_core.testing",),
+    "Containers and settings": ("pulpo_core.container", "pulpo_core.config"),
+    "Observers": ("pulpo_core.observers.prometheus", "pulpo_core.observers.otel", "pulpo_core.observers.health"),
     "Kinds of queues": ("pulpo_adapter_file", "pulpo_adapter_beanstalkd", "pulpo_adapter_sqs"),
 }
 
@@ -73,7 +76,15 @@ def _modules(title: str) -> str:
 
 def _module(name: str) -> str:
     module = importlib.import_module(name)
-    return paragraphs(f"## `{name}`", first_paragraph(module), _entries(name, sorted(module.__all__), level=3))
+    return paragraphs(f"## `{name}`", first_paragraph(module), _entries(name, _names(module), level=3))
+
+
+def _names(module: ModuleType) -> Sequence[str]:
+    """What *module* exports; what it defines, if it does not say."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    here = {name for name, each in vars(module).items() if getattr(each, "__module__", None) == module.__name__}
+    return [name for name in here if not name.startswith("_")]
 
 
 def _entries(module: str, names: Iterable[str], *, level: int) -> str:

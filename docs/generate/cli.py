@@ -54,4 +54,8 @@ def _help(command: click.Command) -> str:
 
 def _parameters(parameters: Iterable[click.Parameter], context: click.Context) -> str:
     records = [record for each in parameters if (record := each.get_help_record(context))]
-    return table(("option", "meaning"), [(code(name), said.replace("[", "\\[")) for name, said in records]) if records else ""
+    return (
+        table(("option", "meaning"), [(code(name), said.replace("[", "\\[")) for name, said in records])
+        if records
+        else ""
+    )

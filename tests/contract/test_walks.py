@@ -1,11 +1,12 @@
 """Random walks beside the model: sound queues agree with it, and broken ones are found out without being told how."""
 
+import re
 import tempfile
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, reproduce_failure, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pulpo_adapter_file import FileAdapter
@@ -86,6 +87,28 @@ def test_walks_find_what_is_wrong(fault):
 
     with pytest.raises(Exception):  # noqa: B017, PT011 - an assertion, or a group of them; also LeaseLost is fine
         run_state_machine_as_test(walk, settings=found)
+
+
+def failure_of(walk, chosen):
+    """How the walk fails."""
+    with pytest.raises(AssertionError, match="attempts are miscounted") as caught:
+        run_state_machine_as_test(walk, settings=settings(chosen, database=None, report_multiple_bugs=False))
+    return caught.value
+
+
+def test_a_failure_replays_from_what_it_has_printed():
+    class Broken(Memory):
+        def adapter(self):
+            return FaultyAdapter(settling.CountsReleases)
+
+    walk = queue_machine(Broken, examples=150)
+    found = failure_of(walk, settings(walk.TestCase.settings, phases=[Phase.generate]))  # as it is, not shrunk
+    [version, blob] = re.findall(r"reproduce_failure\('(\S+)', b'(\S+)'\)", "\n".join(found.__notes__))[0]
+    again = reproduce_failure(version, blob.encode())(queue_machine(Broken))
+
+    replayed = failure_of(again, again.TestCase.settings)
+
+    assert str(replayed).splitlines()[:2] == str(found).splitlines()[:2], "so many attempts, instead of so many"
 
 
 @pytest.mark.soak

@@ -4,9 +4,10 @@
 
     TestWalks = queue_machine(KafkaHarness, examples=50, steps=40).TestCase
 
-What both say is compared at every step. A failure shrinks to a short story, and is replayed as
-Hypothesis says. Deliveries are never taken out of the machine's hands: settling, extending and
-settling again are tried with stale ones as often as with live ones.
+What both say is compared at every step. A failure shrinks to a short story, and ends with a line
+that has it again, put around the machine: ``reproduce_failure('…', b'…')(queue_machine(KafkaHarness))``.
+Deliveries are never taken out of the machine's hands: settling, extending and settling again are
+tried with stale ones as often as with live ones.
 """
 
 from __future__ import annotations
