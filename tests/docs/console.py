@@ -1,11 +1,11 @@
 """Console blocks: commands, and what they print."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
-from .commands import checked_instead
+from .commands import Check, checked_instead
 from .compare import length_of_match, matches
 from .page import Page
 
@@ -58,23 +58,29 @@ def _command(first: str, lines: Iterator[str]) -> str:
     return "\n".join(command)
 
 
-def run_console(page: Page, source: str) -> str | None:
-    """Run a console block; `None` if all is as it says, else what is not."""
+def run_console(page: Page, source: str, *, instead: Callable[[str], Check | None] = checked_instead) -> str | None:
+    """Run a console block; `None` if all is as it says, else what is not.
+
+    Args:
+        instead: what is checked instead of running a command, if anything is.
+    """
     steps = steps_of(source)
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         tells_status = following is not None and following.command.startswith("echo $?")
-        if complaint := _run(page, step, may_fail=tells_status):
+        check = instead(step.command)
+        complaint = check(step.command) if check else _run(page, step, may_fail=tells_status)
+        if complaint:
             return f"$ {step.command}\n{complaint}"
     return None
 
 
 def _run(page: Page, step: Step, *, may_fail: bool) -> str | None:
-    check = checked_instead(step.command)
-    if check is not None:
-        return check(step.command)
     if step.in_background:
         return _start(page, step)
-    ran = page.shell.run(page.to_here(step.command))
+    try:
+        ran = page.shell.run(page.to_here(step.command))
+    except TimeoutError as error:
+        return str(error)
     printed = page.to_page(ran.output)
     if ran.status and not may_fail:
         return f"ended with status {ran.status}; if it must, show it by '$ echo $?'. It printed:\n{printed}"

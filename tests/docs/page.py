@@ -22,7 +22,7 @@ from .shell import Shell
 HOME = "/home/you"
 
 #: Folders of the reader's machine that stand in the page's folder here.
-_PLACES = ("/etc/", "/opt/", "/run/", "/srv/", "/tmp/", "/var/lib/", "/var/spool/")
+_PLACES = ("/etc/", f"{HOME}/", "/opt/", "/run/", "/srv/", "/tmp/", "/var/lib/", "/var/spool/")
 _PLACE = re.compile(rf"(?<![\w.~<>-])(?={'|'.join(_PLACES)})")
 _PORT = re.compile(r"(?:127\.0\.0\.1|localhost):(\d{4,5})\b")
 
@@ -41,12 +41,23 @@ _CREDENTIALS = {
 }
 
 
+def _free_ports(ports: set[int]) -> dict[str, str]:
+    """A free port for each of *ports*; those that follow each other still do."""
+    free: dict[int, int] = {}
+    for port in sorted(ports):
+        free[port] = free[port - 1] + 1 if port - 1 in free else free_port()
+    return {str(theirs): str(ours) for theirs, ours in free.items()}
+
+
 class Page:
     """A page whose text is *text*. Everything is made when it is first needed, and ends with `close`.
 
     Attributes:
         broken: whether a block has failed, so that those after it have nothing to stand on.
+        programs: the folder with the `python` and the `pulpo` of its commands.
     """
+
+    programs = Path(sys.executable).parent
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -58,7 +69,7 @@ class Page:
             (self.root / place.strip("/")).mkdir(parents=True)
         (self.root / "run").chmod(0o700)
         self.module = ModuleType("page")
-        self._ports = {port: str(free_port()) for port in set(_PORT.findall(text))}
+        self._ports = _free_ports({int(port) for port in _PORT.findall(text)})
 
     @property
     def folder(self) -> Path:
@@ -93,7 +104,7 @@ class Page:
             "COLUMNS": "100",
             "HOME": str(self.root / HOME.strip("/")),
             "LC_ALL": "C.UTF-8",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",  # a page may write a module twice within a second
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.root / "tmp"),
@@ -118,9 +129,13 @@ class Page:
     @cached_property
     def shell(self) -> Shell:
         """Its shell."""
-        shell = Shell(self.folder, self.environment, logs=self.root)
+        shell = self.open_shell()
         self._stack.callback(shell.close)
         return shell
+
+    def open_shell(self) -> Shell:
+        """A shell of its own."""
+        return Shell(self.folder, self.environment, logs=self.root)
 
     @cached_property
     def runner(self) -> asyncio.Runner:

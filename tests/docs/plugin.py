@@ -16,6 +16,9 @@ from .commands import ROOT
 #: Every page, as patterns from the root of the repository.
 PAGES = ("*.md", "docs/**/*.md", "examples/**/*.md", "packages/*/README.md")
 
+#: Pages that take a whole machine: they are followed from built wheels, by tests/packaging.
+FOLLOWED_ELSEWHERE = frozenset({ROOT / "docs/how-to/production.md"})
+
 _INFO = re.compile(r"[ \t]*(?P<language>[^\s{]*)[^\n]*\n")
 
 
@@ -58,7 +61,8 @@ SYBIL = Sybil(parsers=[_blocks], teardown=_close)
 
 def is_page(path: Path) -> bool:
     """Whether the blocks of the file at *path* run."""
-    return path.suffix == ".md" and any(path in ROOT.glob(pattern) for pattern in PAGES)
+    known = path.suffix == ".md" and any(path in ROOT.glob(pattern) for pattern in PAGES)
+    return known and path not in FOLLOWED_ELSEWHERE
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SybilFile | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-_PATIENCE = 20.0  # seconds; only a page that fails waits so long
+PATIENCE = 20.0  # seconds; only a page that fails waits so long
 _END = b"\x1e"
 
 #: Reads commands from file descriptor 9, so that what they run has a standard input of its own, which is empty.
@@ -34,10 +34,25 @@ class Ran:
 
 
 class Shell:
-    """A bash in *folder* that keeps its variables, its directory and its background processes."""
+    """A bash in *folder* that keeps its variables, its directory and its background processes.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, logs: Path) -> None:
+    Args:
+        logs: the folder for what background processes print.
+        user: whose it is; the user of this process unless given.
+        patience: seconds that a command may take.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        logs: Path,
+        user: int | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         self._logs = logs
+        self._patience = patience
         self._background: list[Background] = []
         reading, self._commands = os.pipe()
         self._process = subprocess.Popen(
@@ -49,6 +64,9 @@ class Shell:
             stderr=subprocess.STDOUT,
             pass_fds=[reading],
             start_new_session=True,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
         os.close(reading)
 
@@ -66,7 +84,9 @@ class Shell:
     def start(self, command: str) -> "Background":
         """Run *command*, which ends in ``&``, in the background."""
         log = self._logs / f"background-{len(self._background)}"
-        self._run(f"{command.rstrip().removesuffix('&')} >{log} 2>&1 &")
+        # the shell's own streams are turned for a moment: what the command says about its streams must hold
+        own = command.rstrip().removesuffix("&")
+        self._run(f"exec 7>&1 8>&2 >{log} 2>&1\n{own} 7>&- 8>&- &\nexec >&7 2>&8 7>&- 8>&-")
         self._background.append(Background(log))
         return self._background[-1]
 
@@ -85,12 +105,12 @@ class Shell:
     def _read(self) -> bytes:
         assert self._process.stdout is not None
         read = b""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while read.count(_END) < 2:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise TimeoutError(f"not over within {_PATIENCE:g} s; printed so far:\n{read.decode()}")
+                    raise TimeoutError(f"not over within {self._patience:g} s; printed so far:\n{read.decode()}")
                 chunk = os.read(self._process.stdout.fileno(), 65536)
                 if not chunk:
                     raise EOFError(f"the shell is gone; printed so far:\n{read.decode()}")
@@ -112,7 +132,7 @@ class Background:
 
     def until(self, length_seen: Callable[[str], int | None]) -> bool:
         """Wait until *length_seen* says how much of the news it has looked at; whether it did in time."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while (length := length_seen(self.news)) is None:
             if time.monotonic() > deadline:
                 return False

@@ -109,6 +109,12 @@ def test_what_runs_in_the_background_is_awaited_stopped_and_told_to_the_end(page
     assert evaluate(page, "console", "$ kill %1\n$ wait\nmore\nbye\n", line=9) is None
 
 
+def test_what_runs_in_the_background_may_write_to_a_file(page: Page) -> None:
+    source = "$ sh -c 'echo said' > log 2>&1 &\n$ wait\n$ cat log\nsaid\n"
+
+    assert evaluate(page, "console", source, line=1) is None
+
+
 def test_the_page_and_the_command_name_the_same_place_by_different_words(page: Page) -> None:
     assert evaluate(page, "console", "$ echo a > /var/spool/a; ls /var/spool/*\n/var/spool/a\n", line=1) is None
     assert (page.root / "var/spool/a").read_text() == "a\n"

@@ -3,8 +3,6 @@
 The other tests run on editable installs, where a missing file, an undeclared dependency or a stale version goes unseen.
 """
 
-import os
-import subprocess
 import sys
 import tomllib
 import zipfile
@@ -14,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import ROOT, UV, run
+
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-UV = os.environ.get("UV", "uv")  # `uv run` tells its own path
 MEMBERS = {
     "pulpo-core": "pulpo_core",
     "pulpo-adapter-file": "pulpo_adapter_file",
@@ -43,22 +41,6 @@ import pulpo_core
 drivers = {"aiobotocore", "botocore", "click", "dependency_injector", "greenstalk", "structlog", "typed_settings"}
 print(*sorted(drivers & sys.modules.keys()))
 """
-
-
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run *command* and return what it printed; the test fails with its error output if it fails."""
-    environment = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every member built by `uv build`, by the name of its distribution."""
-    dist = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--all-packages", "--wheel", "--out-dir", dist)
-    return {path.name.split("-")[0].replace("_", "-"): path for path in dist.glob("*.whl")}
 
 
 def metadata(wheel: Path) -> Message:
