@@ -17,8 +17,8 @@ def page() -> str:
     return paragraphs(
         "# Settings",
         "Weakest first: defaults, `[tool.pulpo]` in `pyproject.toml`, `pulpo.toml`, `.env`, variables, the command"
-        " line. `pulpo config show --origin` tells what is in effect and who says so, `pulpo config init` writes a file to"
-        " begin with. Unknown settings are errors that name the file and the key; `0`, `false` and an empty text are"
+        " line. `pulpo config show --origin` tells what is in effect and who says so, `pulpo config init` writes a file"
+        " to begin with. Unknown settings are errors that name the file and the key; `0`, `false` and an empty text are"
         " values like any other.",
         *[_section(name, group) for name, group in _sections().items()],
     )
