@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,6 +17,9 @@ from .history import History, Sample
 
 #: Buried messages looked at for their reasons.
 MOST_BURIED: Final = 200
+
+#: Burials are looked at no more often, in seconds: on beanstalkd that takes their records for a moment.
+LIST_EVERY: Final = 3.0
 
 #: Pause before a queue that cannot be opened is tried again, in seconds.
 _TRY_AGAIN: Final = 1.0
@@ -63,6 +67,7 @@ class Watched:
     burials: Sequence[Burial] = ()
     note: str = ""
     _listed: int | None = None
+    _list_again: float = -math.inf
 
     @property
     def stats(self) -> QueueStats | None:
@@ -101,14 +106,14 @@ class Watched:
         try:
             stats = await self.queue.stats()
             self.history.add(Sample(clock.monotonic(), stats, self.settled()))
-            await self._list_buried(self.queue, stats.buried)
+            if stats.buried != self._listed and clock.monotonic() >= self._list_again:
+                self._list_again = clock.monotonic() + LIST_EVERY
+                await self._list_buried(self.queue, stats.buried)
             self.error = ""
         except PulpoError as error:
             self.error = one_line(str(error))
 
     async def _list_buried(self, queue: Queue, count: int | None) -> None:
-        if count == self._listed:
-            return
         if Peek.BURIED not in queue.capabilities.peek:
             self.note = CANNOT_LOOK
         else:
