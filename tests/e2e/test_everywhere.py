@@ -224,3 +224,27 @@ def test_a_queue_that_does_not_exist_is_status_2(shop: Shop, request: pytest.Fix
     examined = desk("doctor", "--queue", desk.url, "--json")
     assert examined.status == 1
     assert any("pulpo queue create" in each["advice"] for each in examined.json)
+
+
+def test_a_queue_is_paused_for_everybody_where_that_can_be_done(desk: Desk) -> None:
+    if desk.kind == "sqs":
+        status, line = desk.lines("pause", "--queue", desk.url, "--for", "1m")
+        assert (status, "SQS cannot pause a queue for everybody; pause the route of each worker" in line) == (6, True)
+        return
+    desk("publish", "--payload", "x")
+    assert desk("pause", "--queue", desk.url, "--for", "1m", "--json").json == {"paused": desk.url}
+    assert desk("stats", "--json").json["paused"] is True
+    assert desk("pop").out == "no message\n"
+    assert desk("resume", "--queue", desk.url).out == f"resumed {desk.url}, for everybody\n"
+    assert "x" in desk("pop").out
+
+
+def test_workers_of_every_kind_of_queue_are_added_up(desk: Desk) -> None:
+    desk.shop.write("async def note(payload): ...\n")
+    desk("publish", "-q", "--payload", "x", "--count", "12")
+    workers = ("run", "--handler", "jobs:note", "--processes", "2", "--max-messages", "12", "--json")
+    ran = desk(*workers)
+
+    assert (ran.status, ran.json["balanced"]) == (0, True), ran.err
+    assert [each["total"]["acked"] for each in ran.json["workers"]] == [6, 6]
+    assert ran.json["total"]["acked"] == 12
