@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 #: Parts of the whole time. What is left over is for starting, draining and the backlogs.
-_PARTS: Final = {"simulation": 0.15, "file": 0.22, "beanstalkd": 0.22, "sqs": 0.22}
+_PARTS: Final = {"simulation": 0.15, "file": 0.18, "beanstalkd": 0.18, "sqs": 0.18, "backlog": 0.1}
 
 
 def minutes() -> float:
