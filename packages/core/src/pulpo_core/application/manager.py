@@ -188,7 +188,7 @@ class Manager:
             if self._signals >= _ENOUGH and not supervised:
                 os._exit(UNSETTLED)
             self._arm()
-            loop.call_soon_threadsafe(self._on_signal, 1 if supervised else self._signals)
+            loop.call_soon_threadsafe(self._on_signal, 0 if supervised else self._signals)
 
         before = {each: signal.signal(each, on_signal) for each in _SIGNALS}
         try:
@@ -200,7 +200,7 @@ class Manager:
     def _on_signal(self, count: int) -> None:
         if count == 1:
             log.info("stopping: what runs may finish; a second signal cuts that short")
-        else:
+        elif count > 1:
             log.warning("stopping now: what runs is cancelled and given back")
         self.dispatcher.stop(now=count > 1)
 
