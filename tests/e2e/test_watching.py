@@ -15,6 +15,8 @@ from signal import SIGTERM
 
 import pytest
 
+from tests.sqs_server import SqsServer
+
 from .conftest import JOURNAL, PULPO, Running, Shop, wait_until
 
 SLOW = JOURNAL + (
@@ -134,3 +136,57 @@ def test_top_takes_the_terminal_and_gives_it_back(shop: Shop) -> None:
     assert b"\x1b[?1049h" in seen, "it has a screen of its own"
     assert b"\x1b[?1049l" in seen, "and leaves it"
     assert b"secret-word" not in seen
+
+
+def test_looking_at_sqs_receives_nothing(shop: Shop, own_sqs_server: SqsServer, aws_credentials: None) -> None:
+    for name in ("watched-buried", "watched"):
+        own_sqs_server.create(name)
+    url = f"sqs://watched?endpoint_url={own_sqs_server.url}"
+    shop.pulpo("publish", "--queue", url, "--payload", "x", "--count", "3")
+    own_sqs_server.requests.clear()
+
+    counted = shop.pulpo("stats", "--queue", url, "--json").json
+    picture = shop.pulpo("top", "--queue", url, "--interval", "50ms", "--screenshot", "top.svg")
+
+    assert counted["ready"] == 3
+    assert picture.status == 0
+    assert "receive" in (shop.folder / "top.svg").read_text(), "it says why it lists no burials"
+    assert own_sqs_server.requests["GetQueueAttributes"] > 0
+    assert own_sqs_server.requests["ReceiveMessage"] == 0
+
+
+TRACED = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from pulpo_core import Dispatcher, Route
+
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+trace.set_tracer_provider(provider)
+
+def note(payload): pass
+
+dispatcher = Dispatcher(Route("memory://x", note))
+"""
+
+
+def test_a_run_is_traced_where_that_is_wanted(shop: Shop) -> None:
+    shop.write(TRACED)
+    shop.pulpo("publish", "-q", "--type", "note", "--payload", "secret-word")
+
+    outcome = shop.pulpo("run", "--handler", "note=jobs:note", "--burst", "--traces")
+
+    assert outcome.status == 0
+    assert outcome.json["name"] == "process mail"
+    assert outcome.json["attributes"]["pulpo.settlement"] == "acked"
+    assert "secret-word" not in outcome.out
+
+
+def test_an_application_that_is_a_dispatcher_traces_for_itself(shop: Shop) -> None:
+    shop.write(TRACED)
+
+    outcome = shop.pulpo("run", "jobs:dispatcher", "--traces")
+
+    assert outcome.status == 2
+    assert "--traces: jobs:dispatcher is a Dispatcher" in outcome.complaint
