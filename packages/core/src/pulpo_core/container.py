@@ -50,10 +50,7 @@ def _routes(
 ) -> list[Route]:
     """The routes of *settings*, each with what it says itself, and else with what the container holds."""
     wanted = settings.routes or {"default": RouteSettings()}
-    made = [
-        route_of(name, each, settings, handlers=handlers_of(handlers, route=name))
-        for name, each in wanted.items()
-    ]
+    made = [route_of(name, each, settings, handlers=handlers_of(handlers, route=name)) for name, each in wanted.items()]
     return [
         attrs.evolve(
             route,
@@ -93,7 +90,7 @@ class PulpoContainer(containers.DeclarativeContainer):
         observers: told what happens.
         clock, jitter: time and chance.
         publisher: publishes to the routes' queues by their names; open while the application runs.
-        dispatcher: runs the routes.
+        dispatcher: runs the routes; a new one each time, since each runs once.
     """
 
     settings = providers.Dependency(instance_of=Settings, default=providers.Object(Settings()))
@@ -117,7 +114,7 @@ class PulpoContainer(containers.DeclarativeContainer):
     publisher = providers.Singleton(
         _publisher, settings, middleware=publish_middleware, adapter=adapter, clock=clock, jitter=jitter
     )
-    dispatcher = providers.Singleton(_dispatcher, settings, routes, observers=observers, clock=clock, jitter=jitter)
+    dispatcher = providers.Factory(_dispatcher, settings, routes, observers=observers, clock=clock, jitter=jitter)
 
 
 # ------------------------------------------------------------------------------------------------------------ running

@@ -194,6 +194,21 @@ def test_one_that_was_being_opened_when_its_message_was_cancelled_is_closed():
     assert heard == ["open", "closed"]
 
 
+@virtual_time
+async def test_what_makes_it_may_be_awaited():
+    sessions, url = Sessions(), fresh_url()
+
+    async def open_later():
+        return sessions.open()
+
+    async def handler(payload): ...
+
+    await publish(url, payload(1))
+    await run(Route(url, handler, middleware=[Scope(open_later)]))
+
+    assert sessions.heard == ["begin", "commit"]
+
+
 def test_outside_of_a_message_nothing_is_open():
     with pytest.raises(PulpoError, match=r"nothing is open of the scope Sessions\.open: is it among the route's middl"):
         Scope(Sessions().open).current()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from pulpo_core.domain.outcome import Asked, Handled
 from pulpo_core.domain.settlement import Ack
 from pulpo_core.ports.handler import Next
 
+from .binding import finish
 from .results import outcome_of_result
 
 T = TypeVar("T")
@@ -45,11 +46,11 @@ class Scope(Generic[T]):
     A synchronous context manager is entered and left in a thread, and not always in the same one.
 
     Args:
-        open: makes the context of one message; it is not entered yet.
+        open: makes the context of one message, or an awaitable of it; it is not entered yet.
         falsy_retries: as for the route.
     """
 
-    def __init__(self, open: Callable[[], Context[T]], *, falsy_retries: bool = False) -> None:  # noqa: A002 - what it does
+    def __init__(self, open: Callable[[], Context[T] | Awaitable[Context[T]]], *, falsy_retries: bool = False) -> None:  # noqa: A002 - what it does
         self._open = open
         self._falsy_retries = falsy_retries
         self._current: contextvars.ContextVar[T] = contextvars.ContextVar(f"pulpo scope {id(self):x}")
@@ -70,7 +71,8 @@ class Scope(Generic[T]):
         """Handle one message with a context of its own."""
         try:
             async with AsyncExitStack() as stack:
-                token = self._current.set(await stack.enter_async_context(_asynchronous(self._open())))
+                context = _asynchronous(await finish(self._open()))
+                token = self._current.set(await stack.enter_async_context(context))
                 stack.callback(self._current.reset, token)
                 result = await call_next(message, delivery)
                 if not self._is_done(result):

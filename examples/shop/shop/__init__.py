@@ -1,0 +1,1 @@
+"""A shop that takes orders: a complete application on pulpo."""
