@@ -16,6 +16,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 
 from prometheus_client import (
@@ -118,39 +119,39 @@ class PrometheusObserver:
         queue = self.queue_of(event.route)
         metrics = self._metrics
         for metric in (metrics.received, metrics.in_flight, metrics.lease_lost, metrics.receive_failures, metrics.held):
-            metric.labels(queue)
+            metric(queue)
         for request_type in (*self._types, OTHER):
             for tally in (Tally.ACKED, Tally.RETRIED, Tally.BURIED):
-                metrics.messages.labels(queue, request_type, str(tally))
+                metrics.messages(queue, request_type, str(tally))
 
     def _received(self, event: Received) -> None:
         queue = self.queue_of(event.route)
-        self._metrics.received.labels(queue).inc()
-        self._metrics.in_flight.labels(queue).inc()
+        self._metrics.received(queue).inc()
+        self._metrics.in_flight(queue).inc()
 
     def _settled(self, event: Settled) -> None:
         queue, request_type = self.queue_of(event.route), self._type(event.request_type)
-        self._metrics.in_flight.labels(queue).dec()
-        self._metrics.messages.labels(queue, request_type, str(event.tally)).inc()
+        self._metrics.in_flight(queue).dec()
+        self._metrics.messages(queue, request_type, event.tally).inc()
         if event.tally is Tally.BURIED:
-            self._metrics.buried.labels(queue, str(event.reason)).inc()
+            self._metrics.buried(queue, str(event.reason)).inc()
         if event.handling is not None:
-            self._metrics.process.labels(queue, request_type).observe(event.handling.total_seconds())
+            self._metrics.process(queue, request_type).observe(event.handling.total_seconds())
 
     def _published(self, event: Published) -> None:
-        self._metrics.published.labels(display_name(event.queue), self._type(event.message.request_type)).inc()
+        self._metrics.published(display_name(event.queue), self._type(event.message.request_type)).inc()
 
     def _publish_failed(self, event: PublishFailed) -> None:
-        self._metrics.publish_failures.labels(display_name(event.queue)).inc()
+        self._metrics.publish_failures(display_name(event.queue)).inc()
 
     def _extended(self, event: LeaseExtended) -> None:
-        self._metrics.extended.labels(self.queue_of(event.route)).inc(event.count)
+        self._metrics.extended(self.queue_of(event.route)).inc(event.count)
 
     def _held(self, event: RouteHeld) -> None:
-        self._metrics.held.labels(self.queue_of(event.route)).set(1)
+        self._metrics.held(self.queue_of(event.route)).set(1)
 
     def _resumed(self, event: RouteResumed) -> None:
-        self._metrics.held.labels(self.queue_of(event.route)).set(0)
+        self._metrics.held(self.queue_of(event.route)).set(0)
 
     @asynccontextmanager
     async def around(
@@ -175,14 +176,17 @@ class PrometheusObserver:
 
 
 class _Metrics:
-    """Every metric by the name that the observer knows it by."""
+    """Every metric by the name that the observer knows it by: called with labels it is the series of these.
+
+    Series are kept once they were looked up, which is dear; there are few, since labels are bounded.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, help_text: str, *labels: str) -> Counter:
-            return Counter(f"pulpo_{name}", help_text, ("queue", *labels), registry=registry)
+        def counter(name: str, help_text: str, *labels: str) -> Callable[..., Counter]:
+            return cache(Counter(f"pulpo_{name}", help_text, ("queue", *labels), registry=registry).labels)
 
-        def gauge(name: str, help_text: str) -> Gauge:
-            return Gauge(f"pulpo_{name}", help_text, ("queue",), registry=registry)
+        def gauge(name: str, help_text: str) -> Callable[..., Gauge]:
+            return cache(Gauge(f"pulpo_{name}", help_text, ("queue",), registry=registry).labels)
 
         self.messages = counter("messages", "Deliveries by what became of them.", "type", "outcome")
         self.buried = counter("buried", "Burials by reason.", "reason")
@@ -196,18 +200,15 @@ class _Metrics:
         self.alarms = counter("alarms", "Warnings about what a person should look at.")
         self.in_flight = gauge("in_flight", "Deliveries in hand.")
         self.held = gauge("route_held", "Whether nothing is received, because of a pause or a breaker.")
-        self.process = Histogram(
-            "pulpo_process_seconds",
-            "What handlers took.",
-            ("queue", "type"),
-            buckets=BUCKETS,
-            registry=registry,
+        process = Histogram(
+            "pulpo_process_seconds", "What handlers took.", ("queue", "type"), buckets=BUCKETS, registry=registry
         )
+        self.process: Callable[..., Histogram] = cache(process.labels)
 
 
 def _counts(name: str) -> Callable[[PrometheusObserver, Any], None]:
     def count(observer: PrometheusObserver, event: Any) -> None:
-        getattr(observer._metrics, name).labels(observer.queue_of(event.route)).inc()
+        getattr(observer._metrics, name)(observer.queue_of(event.route)).inc()
 
     return count
 
