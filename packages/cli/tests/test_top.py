@@ -15,6 +15,7 @@ from pulpo_cli.top.app import Top
 from pulpo_cli.top.dialogs import Choose, Confirm
 from pulpo_cli.top.watching import CANNOT_LOOK, Watched
 from pulpo_core import Bury, Message, SystemClock, Unavailable, open_publisher, open_queue
+from tests.servers import BeanstalkdServer
 
 from .actors import bury, publish
 from .conftest import Pulpo
@@ -216,6 +217,19 @@ async def test_a_broker_that_goes_away_is_shown_in_its_row_until_it_is_back(url:
         await until(lambda: rows(app, "queues")[0][0] == url)
 
     assert problem == "the broker is away"
+
+
+async def test_a_real_broker_that_is_killed_and_started_again_comes_back_by_itself() -> None:
+    with BeanstalkdServer() as server:
+        url = server.url("watched")
+        async with top(url) as (app, _):
+            before = rows(app, "queues")[0][:2]
+            server.kill()
+            await until(lambda: rows(app, "queues")[0][0] == f"{url} unreachable")
+            await asyncio.to_thread(server.start)
+            await until(lambda: rows(app, "queues")[0][0] == url)
+
+    assert before == [url, "0"]
 
 
 async def test_a_queue_that_is_not_there_yet_is_tried_again(tmp_path: Path) -> None:
