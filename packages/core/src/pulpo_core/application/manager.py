@@ -109,13 +109,13 @@ class Manager:
         self._signals = 0
         self._watchdog: Watchdog | None = None
 
-    def run(self) -> Report:
-        """Run to the end, with signals where this is the main thread.
+    def run(self, *, around: Sequence[Around] = ()) -> Report:
+        """Run to the end, with signals where this is the main thread; *around* as for `execute`.
 
         Raises:
             SystemExit: the status is not 0; what was wrong is logged in one line.
         """
-        report = self.execute()
+        report = self.execute(around=around)
         if report.error is not None and not _is_plain_exit(report.error):
             log.error("%s", str(report.error) or type(report.error).__name__)
         if report.status != DRAINED:

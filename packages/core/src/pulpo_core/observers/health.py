@@ -71,7 +71,7 @@ class HealthServer:
 
     ::
 
-        manager.execute(around=[HealthServer(port=8080).around])
+        Manager(routes).run(around=[HealthServer(port=8080).around])
 
     Attributes:
         host: the loopback address unless given: what it tells is for the host's own eyes.
