@@ -455,7 +455,7 @@ GROUP = Group(
         Goal(case=PULPO, against=TASKIQ, figure="drain", of="rate", at_least=4),
         Goal(case=PULPO, against=DRAMATIQ, figure="drain", of="rate", at_least=4),
         Goal(case=PULPO, against=CELERY, figure="drain", of="rate", at_least=4),
-        Goal(case=PULPO, against=LOAFER, figure="drain", of="rate", at_least=100),
+        Goal(case=PULPO, against=LOAFER, figure="drain", of="rate", at_least=200),
         Goal(case=PULPO, against=TASKIQ, figure="requests per message, drain", of="value", at_most=0.25),
         Goal(case=PULPO + FAR, against=TASKIQ + FAR, figure="drain", of="rate", at_least=3),
         Goal(case=PULPO + FAR, against=WORKERS + FAR, figure="drain", of="rate", at_least=6),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from aiobotocore.session import AioSession
 
 from pulpo_adapter_sqs import SqsAdapter
-from pulpo_core import ConfigurationError, Order, PermissionDenied, Policy, QueueNotFound, Unavailable
+from pulpo_core import Ack, Bury, ConfigurationError, Order, PermissionDenied, Policy, QueueNotFound, Unavailable
 from pulpo_core.domain.policy import fit
 from pulpo_core.testing import ManualClock, SeededJitter
 from tests.sqs_server import Fault, SqsServer
 from tests.sqs_state import SqsError
 
-from .conftest import Opener, put
+from .conftest import Opener, put, settle, take
 
 
 def one_line(error: BaseException) -> str:
@@ -151,6 +153,26 @@ async def test_a_queue_is_not_its_own_grave(server: SqsServer, opener: Opener) -
     async with opener("plain", dlq="plain") as queue:
         with pytest.raises(ConfigurationError, match="itself"):
             await queue.receive(1, timedelta())
+
+
+async def test_one_session_and_one_client_serve_everything(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    create_client = AioSession.create_client
+
+    def counted(session: AioSession, service_name: str, **options: Any) -> Any:
+        made.append(service_name)
+        return create_client(session, service_name, **options)
+
+    monkeypatch.setattr(AioSession, "create_client", counted)
+    async with opener() as queue:
+        await put(queue, 2)
+        one, two = await take(queue, 2)
+        await queue.extend([one, two])
+        await settle(queue, (one, Ack()), (two, Bury("so")))
+        await queue.stats()
+        await queue.kick()
+
+    assert made == ["sqs"]
 
 
 async def test_the_look_at_permissions_is_taken_once(server: SqsServer, opener: Opener) -> None:
