@@ -22,7 +22,7 @@ def main(text: str) -> int:
                 print("fingerprint", world.books.fingerprint)
         except Violation as violation:
             failed += 1
-            print(violation)
+            print(violation, flush=True)
     print(f"{failed} of {int(last or first) - int(first) + 1} failed;", dict(happened.most_common()))
     return 1 if failed else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,32 +17,26 @@ from pulpo_core import (
     Backoff,
     Breaker,
     Capabilities,
-    Dispatcher,
     Envelope,
     Handlers,
     Message,
     OnExpired,
     Policy,
-    PulpoError,
     Route,
     State,
     Until,
     open_publisher,
 )
 from pulpo_core.application import dispatcher as dispatcher_module
-from pulpo_core.domain.settlement import Reason
-from pulpo_core.events import Event, Settled
 from pulpo_core.testing import LoopClock, SeededJitter, Stuck
 
 from .books import Books, Violation
 from .broker import Broker
 from .fate import Fate
-from .handlers import EXITS, Crew
-from .network import Defect, Session, SimulatedAdapter
+from .handlers import Crew
+from .network import Defect, SimulatedAdapter
 from .scheduler import SeededLoop, SimulatedThreads
-
-#: Which column of the ledger counts what the queue has confirmed.
-COLUMNS = {"Ack": ("acked", "dropped"), "Retry": ("retried",), "Bury": ("buried",), "Release": ("released",)}
+from .worker import SimulatedDispatcher, Worker
 
 #: What happens to brokers and to those who are connected to them.
 STRIKES = ("connections cut", "broker away", "broker restarts", "lease revoked", "clock steps", "route paused")
@@ -52,93 +46,6 @@ ENDINGS = ("worker killed", "worker cancelled", "worker stopped", "worker stoppe
 
 #: Times that the calm world is given another hour to come to rest.
 HOURS = 40
-
-
-class SimulatedDispatcher(Dispatcher):
-    """The dispatcher, whose follow-ups to other queues stay within the simulated world."""
-
-    def _opened(self, url: str) -> Any:
-        return self.routes[0].adapter.open(url, clock=self._clock, jitter=self._jitter)  # type: ignore[union-attr] # routes here have one
-
-
-@attrs.define(eq=False)
-class Worker:
-    """A process with a dispatcher.
-
-    Attributes:
-        alive: it was not killed; what a killed one still does reaches nobody.
-        ending: how it was ended, if it was not in order.
-    """
-
-    world: World
-    number: int
-    concurrency: int | None
-    brokers: Sequence[Broker]
-    sessions: list[Session] = attrs.field(factory=list)
-    alive: bool = True
-    ending: str = ""
-    clock: LoopClock = attrs.field(factory=LoopClock)
-    dispatcher: Dispatcher | None = None
-    task: asyncio.Task[None] | None = None
-
-    async def run(self) -> None:
-        """Run its dispatcher, whatever that raises: a process may end as it likes."""
-        assert self.dispatcher is not None
-        try:
-            await self.dispatcher.run()
-        except (PulpoError, Defect) as error:
-            self.world.books.note("worker failed", self.number, type(error).__name__)
-        except asyncio.CancelledError:
-            raise
-        except EXITS as end:
-            self.world.books.note("worker ended by its handler", self.number, type(end).__name__)
-        self.check()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Settled):
-            self.world.books.note("counted", self.number, event.delivery.id, event.tally, event.reason)
-            if event.reason is Reason.ABANDONED:
-                event.delivery.receipt.blame = "abandoned"
-
-    def leave(self, why: str) -> None:
-        """It is gone: cut off first, and then ended."""
-        self.ending = why
-        if why == "worker killed":
-            self.alive = False
-        for session in self.sessions:
-            session.cut(why)
-        if self.task is not None:
-            self.task.cancel()
-
-    def check_balance(self) -> None:
-        """The equation of the ledger, read where it is kept: this is asked a few thousand times in a life."""
-        for pump in self.dispatcher._pumps.values() if self.dispatcher else ():
-            if pump.ledger.received != pump.ledger.settled + len(pump.in_hand):
-                self.world.books.object(f"worker {self.number}, {pump.name}: out of balance: {pump.snapshot()}")
-
-    def check(self) -> None:
-        """What must be true of a worker that has ended by itself or in order."""
-        assert self.dispatcher is not None
-        object_ = self.world.books.object
-        ledgers = self.dispatcher.ledgers
-        for name, ledger in ledgers.items():
-            sessions = [each for each in self.sessions if each.url == name]
-            if not ledger.balanced:
-                object_(f"worker {self.number}, {name}: out of balance: {ledger}")
-            received = sum(each.received for each in sessions)
-            if ledger.received != received:
-                object_(f"worker {self.number}, {name}: {received} came, {ledger.received} are counted")
-            for kind, columns in COLUMNS.items():
-                told = sum(each.confirmed[kind] for each in sessions)
-                counted = sum(getattr(ledger, column) for column in columns)
-                if told != counted:
-                    object_(f"worker {self.number}, {name}: {told} × {kind} confirmed, {counted} counted")
-        if sum(ledger.in_hand for ledger in ledgers.values()) != len(self.dispatcher.unsettled):
-            object_(f"worker {self.number}: not everything that is left is named")
-        for broker in self.brokers:
-            for each in broker.current.values():
-                if each.holder in self.sessions and not each.blame:
-                    object_(f"worker {self.number} has ended, and still holds {each.name} for no reason")
 
 
 @attrs.define(eq=False)

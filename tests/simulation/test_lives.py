@@ -21,6 +21,8 @@ from .life import again, live
 
 SEEDS = range(150)
 
+pytestmark = pytest.mark.timeout(300)  # seconds are enough, unless the machine is busy
+
 
 @attrs.define
 class Lives:
