@@ -311,8 +311,10 @@ def test_a_picture_can_be_taken_without_a_terminal(pulpo: Pulpo, url: str, tmp_p
         (["--queue", "memory://x"], "needs a terminal"),
         (["--queue", "nonsense"], "not a queue URL"),
         ([], "which queue?"),
+        (["--queue", "memory://x", "--interval", "0"], "expected at least 10ms"),
+        (["--queue", "memory://x", "--screenshot", "nowhere/top.svg"], "there is no directory"),
     ],
-    ids=["no terminal", "no URL", "nothing"],
+    ids=["no terminal", "no URL", "nothing", "no pause", "no directory"],
 )
 @pytest.mark.usefixtures("in_empty_folder")
 def test_wrong_use_is_told_in_one_line(pulpo: Pulpo, arguments: list[str], words: str) -> None:

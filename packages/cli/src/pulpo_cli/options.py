@@ -116,6 +116,9 @@ def queues_of_settings() -> list[str]:
     return list(dict.fromkeys(_queues_of_settings().values())) or [queue_of_settings()]
 
 
+#: Looking more often than that would do nothing else.
+SHORTEST_INTERVAL = timedelta(milliseconds=10)
+
 SPAN = Span()
 WHEN = When()
 QUEUE = Queue()
@@ -139,6 +142,17 @@ queues_option = click.option(
     metavar="URL|ROUTE",
     help="A queue, or the route of the settings that has it; without any, all of the settings. Repeatable."
     "  [env var: PULPO_QUEUE]",
+)
+
+
+def _long_enough(_: click.Context, __: click.Parameter, value: timedelta) -> timedelta:
+    if value < SHORTEST_INTERVAL:
+        raise click.BadParameter(f"expected at least {SHORTEST_INTERVAL.total_seconds() * 1000:g}ms")
+    return value
+
+
+interval_option = click.option(
+    "--interval", type=SPAN, default="1s", show_default=True, callback=_long_enough, help="How often to look."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

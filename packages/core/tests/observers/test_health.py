@@ -213,5 +213,8 @@ def test_a_manager_reports_a_taken_port_without_receiving_anything():
         server = HealthServer(port=taken.getsockname()[1])
         report = Manager(Route(URL, nothing)).execute(around=[server.around])
 
-    assert report.status == 2
+        with pytest.raises(SystemExit) as ended:
+            Manager(Route(URL, nothing)).run(around=[server.around])
+
+    assert (report.status, ended.value.code) == (2, 2)
     assert "health port" in str(report.error)

@@ -13,7 +13,7 @@ import rich_click as click
 
 from pulpo_cli.errors import one_line
 from pulpo_cli.frame import Command
-from pulpo_cli.options import SPAN, json_option, queues_of_settings, queues_option
+from pulpo_cli.options import interval_option, json_option, queues_of_settings, queues_option
 from pulpo_cli.output import at_terminal, complain, say_json
 from pulpo_cli.tables import Column, print_facts, print_table
 from pulpo_cli.units import NOTHING, number, span
@@ -36,8 +36,8 @@ Counted = tuple[str, QueueStats | AdapterError]
 
 @click.command(cls=Command)
 @queues_option
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
-@click.option("--interval", type=SPAN, default="1s", show_default=True, help="How often to look, with --watch.")
+@click.option("--watch", is_flag=True, help="Look again and again, every --interval, until Ctrl-C.")
+@interval_option
 @json_option
 def stats(queues: Sequence[str], *, watch: bool, interval: timedelta, as_json: bool) -> None:
     """Count the messages of queues.

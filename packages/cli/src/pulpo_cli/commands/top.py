@@ -11,7 +11,7 @@ import rich_click as click
 
 from pulpo_cli.application import Given, settings_option
 from pulpo_cli.frame import Command
-from pulpo_cli.options import SPAN, queues_of_settings, queues_option
+from pulpo_cli.options import interval_option, queues_of_settings, queues_option
 from pulpo_cli.output import at_terminal, note
 from pulpo_core import ApplicationError, open_queue
 
@@ -20,7 +20,7 @@ from pulpo_core import ApplicationError, open_queue
 @click.argument("app", required=False)
 @queues_option
 @settings_option
-@click.option("--interval", type=SPAN, default="1s", show_default=True, help="How often to look.")
+@interval_option
 @click.option(
     "--screenshot",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -50,6 +50,8 @@ def top(
     except ImportError as error:
         missing = f"pulpo top needs {error.name}, which is not installed: pip install 'pulpo-cli[tui]'"
         raise ApplicationError(missing) from error
+    if screenshot is not None and not screenshot.absolute().parent.is_dir():
+        raise click.UsageError(f"--screenshot: there is no directory {screenshot.absolute().parent}")
     if screenshot is not None:
         picture.take(urls, screenshot, interval=interval.total_seconds())
         note(f"wrote {screenshot}")
