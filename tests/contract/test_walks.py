@@ -1,7 +1,10 @@
 """Random walks beside the model: sound queues agree with it, and broken ones are found out without being told how."""
 
+import asyncio
+import itertools
 import re
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,9 +13,12 @@ from hypothesis import Phase, reproduce_failure, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pulpo_adapter_file import FileAdapter
+from pulpo_adapter_sqs import SqsAdapter
 from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import Harness, queue_machine
+from tests.clocks import PatientClock, SteadyClock
 from tests.contract.faults import FaultyAdapter, burial, inspecting, lease, lifecycle, publishing, settling
+from tests.sqs_server import SqsServer
 
 FOUND = [
     burial.BuriesByDropping,
@@ -87,6 +93,42 @@ def test_walks_find_what_is_wrong(fault):
 
     with pytest.raises(Exception):  # noqa: B017, PT011 - an assertion, or a group of them; also LeaseLost is fine
         run_state_machine_as_test(walk, settings=found)
+
+
+class Sqs(Harness):
+    """Standard queues, on a server that answers as AWS documents; of a FIFO queue one receive may bring a whole group."""
+
+    numbers = itertools.count()
+
+    def __init__(self, server: SqsServer) -> None:
+        self.server = server
+
+    def adapter(self):
+        return SqsAdapter(linger=timedelta(milliseconds=1))
+
+    def url(self):
+        return f"sqs://walk-{next(self.numbers)}?endpoint_url={self.server.url}"
+
+    async def prepare(self, url):
+        await self.adapter().create(url, {"max_receives": 1000})
+
+    def clock(self):
+        clock = PatientClock(self._idle)
+        self.server.clock = SteadyClock(clock)
+        return clock
+
+    async def _idle(self):
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.server.idle(), self.server.loop))
+
+
+def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials):
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=5))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials):
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=500, steps=60))
 
 
 def failure_of(walk, chosen):

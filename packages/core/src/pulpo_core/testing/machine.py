@@ -13,7 +13,7 @@ tried with stale ones as often as with live ones.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -27,6 +27,7 @@ from pulpo_core.domain.errors import AdapterError, LeaseLost, MessageNotFound
 from pulpo_core.domain.lifecycle import State
 from pulpo_core.domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY
 from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
+from pulpo_core.ports.adapter import Record
 
 from .harness import Harness
 from .model import Model
@@ -44,15 +45,16 @@ SETTLEMENTS = st.sampled_from(["ack", "ack", "retry", "retry later", "bury", "bu
 
 @attrs.frozen(eq=False)
 class Held:
-    """One delivery in somebody's hands, live or stale."""
+    """One delivery in somebody's hands, live or stale, of the message that the model calls *name*."""
 
+    name: str
     delivery: Delivery
     reservation: int
     holder: int
     stay: int  # of the holder: how often it had opened the queue
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(f"<delivery {self.reservation} of message {self.delivery.id}>")
+        printer.text(f"<delivery {self.reservation} of message {self.name}>")
 
 
 class QueueWalk(RuleBasedStateMachine):
@@ -69,6 +71,7 @@ class QueueWalk(RuleBasedStateMachine):
         self.bench = self.stage.bench
         self.caps = self.bench.caps
         self.model = Model(self.caps)
+        self.names: dict[bytes, str] = {}
         self.in_hand: list[Held] = []
         self.holders = [Holder(self.bench) for _ in range(_HOLDERS)]
         for holder in self.holders:
@@ -118,6 +121,7 @@ class QueueWalk(RuleBasedStateMachine):
         envelope = self.bench.delayed(delay, **fields) if delay else self.bench.envelope(**fields)
         self._look_at_the_clock()
         (name,) = self.stage.do(self.bench.publish(envelope))
+        self.names[envelope.body] = name
         self.model.publish(name, envelope.body, priority=envelope.priority, group=envelope.group, delay=delay)
         return name
 
@@ -148,19 +152,23 @@ class QueueWalk(RuleBasedStateMachine):
 
     def _taken(self, delivery: Delivery, holder: int, stay: int) -> Held:
         lease = self.caps.lease.total_seconds() if self.caps.lease else float("inf")
-        reservation = self.model.receive(delivery, until=self.model.now + lease)
+        name = self.names.get(delivery.envelope.body)
+        assert name is not None, f"{delivery.id!r} has a body that was never published"
+        entry = self.model.entries[name]
+        assert delivery.id == name or entry.kicked, f"{name!r} was handed out as {delivery.id!r}"
+        reservation = self.model.receive(attrs.evolve(delivery, id=name), until=self.model.now + lease)
         if self.caps.exact_attempts:
-            assert delivery.attempt == self.model.entries[delivery.id].attempts, "attempts are miscounted"
+            assert delivery.attempt == entry.attempts, "attempts are miscounted"
         assert delivery.attempt >= 1
-        assert 0 <= delivery.lost <= self.model.entries[delivery.id].lost, "losses are miscounted"
-        held = Held(delivery, reservation, holder, stay)
+        assert 0 <= delivery.lost <= entry.lost, "losses are miscounted"
+        held = Held(name, delivery, reservation, holder, stay)
         self.in_hand.append(held)
         return held
 
     def live(self) -> list[Held]:
         """What can be settled now."""
         self._look_at_the_clock()
-        live = [each for each in self.in_hand if self.model.holds(each.delivery.id, each.reservation)]
+        live = [each for each in self.in_hand if self.model.holds(each.name, each.reservation)]
         return [each for each in live if not self._is_of_the_past(each)]
 
     @precondition(lambda self: self.live())
@@ -176,12 +184,14 @@ class QueueWalk(RuleBasedStateMachine):
             return
         asked = self._settlement(settlement)
         self._look_at_the_clock()
-        live = self.model.holds(held.delivery.id, held.reservation)
+        live = self.model.holds(held.name, held.reservation)
+        if not live and self._removes_or_not(held, asked):
+            return
         queue = self.holders[held.holder].queue
         answer = self.stage.do(self.bench.settle(held.delivery, asked, queue=queue))
         if live:
             assert answer is None, f"a live delivery could not be settled: {answer!r}"
-            self.model.settle(held.delivery.id, asked)
+            self.model.settle(held.name, asked)
         elif answer is not None:
             assert isinstance(answer, LeaseLost), f"expected LeaseLost, not {answer!r}"
         else:
@@ -197,14 +207,19 @@ class QueueWalk(RuleBasedStateMachine):
         }
         return kinds[name]
 
+    def _removes_or_not(self, held: Held, asked: Settlement) -> bool:
+        """Whether it is left to the queue what becomes of a late `Ack`: the message may be gone afterwards, or not."""
+        ready = self.model.entries[held.name].state is State.READY
+        return self.caps.late_ack and isinstance(asked, Ack) and not ready
+
     def _accepted_although_stale(self, held: Held, asked: Settlement) -> None:
         """Allowed if it was settled so before, or late with an `Ack` where that is declared to be safe."""
-        entry = self.model.entries[held.delivery.id]
+        entry = self.model.entries[held.name]
         if entry.held > held.reservation or entry.settled is type(asked):
             return  # what it was settled with may be forgotten, and what is forgotten cannot be compared
         late = self.caps.late_ack and isinstance(asked, Ack) and entry.state is State.READY
         assert late, f"a stale {type(asked).__name__} was accepted; the message is {entry.state}"
-        self.model.delete([held.delivery.id])
+        self.model.delete([held.name])
 
     def _is_of_the_past(self, held: Held) -> bool:
         """Its holder has closed the queue since."""
@@ -216,13 +231,13 @@ class QueueWalk(RuleBasedStateMachine):
         if self._is_of_the_past(held):
             return
         self._look_at_the_clock()
-        live = self.model.holds(held.delivery.id, held.reservation)
+        live = self.model.holds(held.name, held.reservation)
         (answer,) = self.stage.do(self.bench.extend(held.delivery, queue=self.holders[held.holder].queue))
         if not live:
             assert isinstance(answer, AdapterError), f"a stale delivery was extended until {answer!r}"
         else:
             assert isinstance(answer, float), f"a live delivery could not be extended: {answer!r}"
-            self.model.entries[held.delivery.id].until = answer
+            self.model.entries[held.name].until = answer
 
     @precondition(lambda self: self.model.of(State.DELAYED, State.RESERVED))
     @rule(number=st.integers(0, 5))
@@ -247,20 +262,25 @@ class QueueWalk(RuleBasedStateMachine):
     def kick(self, limit: int | None) -> None:
         """Kick some burials."""
         records = self.stage.do(self.bench.buried())
-        before = {record.id for record in records}
-        assert before == self.model.of(State.BURIED).keys()
+        before = self._named(records)
+        assert before.keys() == self.model.of(State.BURIED).keys()
         assert {(record.reason, record.error) for record in records} == {("fatal", "an error")}
         kicked = self.stage.do(self.bench.call(self.bench.queue.kick(limit=limit)))
-        after = {record.id for record in self.stage.do(self.bench.buried())}
+        after = self._named(self.stage.do(self.bench.buried()))
         assert kicked == len(before) - len(after) == (len(before) if limit is None else min(limit, len(before)))
-        self.model.kick(before - after)
+        self.model.kick(before.keys() - after.keys())
+
+    def _named(self, records: Sequence[Record]) -> dict[str, str]:
+        """The ids of buried messages, which may be copies, by the names that the model has for them."""
+        return {self.names[record.envelope.body]: record.id for record in records}
 
     @rule(name=messages)
     def kick_one(self, name: str) -> None:
         """Kick a message, buried or not."""
+        ids = self._named(self.stage.do(self.bench.buried()))
         self._look_at_the_clock()
         try:
-            kicked = self.stage.do(self.bench.call(self.bench.queue.kick([name])))
+            kicked = self.stage.do(self.bench.call(self.bench.queue.kick([ids.get(name, name)])))
         except MessageNotFound:
             assert self.model.entries[name].state is not State.BURIED
         else:
@@ -305,7 +325,7 @@ class QueueWalk(RuleBasedStateMachine):
             held = [self._taken(delivery, 0, 0) for delivery in came]
             self.stage.do(self.bench.ack(*came))
             for each in held:
-                self.model.settle(each.delivery.id, Ack())
+                self.model.settle(each.name, Ack())
         left = self.model.of(State.READY, State.DELAYED, State.RESERVED, State.BURIED)
         assert not left, f"{sorted(left)} were never acknowledged, and never come"
 

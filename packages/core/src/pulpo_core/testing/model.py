@@ -34,6 +34,7 @@ class Entry:
         settled: how the latest reservation was settled.
         placeless: it was kicked or published with a delay, and has no particular place among its equals.
         again: it is delayed because it was retried.
+        kicked: it was buried and kicked, which where that is done by copies gives it another id.
     """
 
     body: bytes
@@ -48,6 +49,7 @@ class Entry:
     settled: type[Settlement] | None = None
     placeless: bool = False
     again: bool = False
+    kicked: bool = False
 
 
 class Model:
@@ -169,7 +171,7 @@ class Model:
             entry = self.entries[name]
             entry.state = advance(entry.state, Event.KICKED)
             entry.attempts, entry.lost = 0, 0
-            entry.placeless, entry.again = True, False
+            entry.placeless, entry.again, entry.kicked = True, False, True
 
     def delete(self, names: Iterable[str]) -> None:
         """These were deleted or purged."""
