@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from . import adapters, api, cli, contract, decisions, events, policy, settings, statuses
+from . import adapters, api, cli, contract, decisions, events, policy, predecessors, settings, statuses
 
 REFERENCE: Final = Path(__file__).parent.parent / "reference"
 
@@ -23,6 +23,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli.page,
     "exit-statuses.md": statuses.page,
     "settings.md": settings.page,
+    "predecessors.md": predecessors.page,
     "policy.md": policy.decisions,
     "lifecycle.md": policy.lifecycle,
     "capabilities.md": adapters.capabilities,

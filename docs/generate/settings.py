@@ -9,7 +9,7 @@ from pulpo_core.config import Entry, entries, toml_of
 
 from .markdown import code, paragraphs, table
 
-_TITLES: Final = {"": "A worker", "routes.mail": "A route, called `mail` here: `[routes.mail]`"}
+_TITLES: Final = {"": "A worker: `[pulpo]`", "routes.mail": "A route, called `mail` here: `[pulpo.routes.mail]`"}
 
 
 def page() -> str:
@@ -33,7 +33,7 @@ def _sections() -> dict[str, list[Entry]]:
 
 
 def _section(name: str, group: Sequence[Entry]) -> str:
-    title = _TITLES.get(name) or code(f"[{name}]")
+    title = _TITLES.get(name) or code(f"[pulpo.{name}]")
     rows = [(code(each.path.rpartition(".")[2]), each.help, _example(each), code(each.variable)) for each in group]
     return paragraphs(f"## {title}", table(("setting", "meaning", "example", "variable"), rows))
 

@@ -330,7 +330,7 @@ def test_config_show_says_what_is_set_and_by_whom(
         {"setting": "routes.mail-out.queue", "value": "sqs://*****@orders", "origin": "PULPO_ROUTES_MAIL_OUT_QUEUE"},
         {"setting": 'routes.mail-out.handlers."a b"', "value": "j:f", "origin": "pulpo.toml"},
     ]
-    assert [line.split()[-1] for line in outcome.lines[2:]] == [each["origin"] for each in shown]
+    assert [line.split()[-2] for line in outcome.lines[2:]] == [each["origin"] for each in shown]
 
 
 def test_config_show_is_itself_a_settings_file(pulpo: Pulpo, application: Application) -> None:

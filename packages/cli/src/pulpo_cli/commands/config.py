@@ -17,7 +17,7 @@ from pulpo_cli.output import note, say, say_json
 from pulpo_cli.tables import Column, print_table
 from pulpo_core.config import Said, said, sample, toml_of
 
-_COLUMNS: Final = (Column("setting", fold=True), Column("value", fold=True), Column("from", fold=True))
+_COLUMNS: Final = (Column("setting", fold=True), Column("from", fold=True), Column("value", fold=True))
 
 
 @click.group(cls=Group)
@@ -41,7 +41,7 @@ def show(*, settings_files: tuple[Path, ...], origin: bool, everything: bool, as
     if as_json:
         say_json([_document(each) for each in shown])
     elif origin:
-        print_table(_COLUMNS, [(each.path, _text(each), each.origin) for each in shown])
+        print_table(_COLUMNS, [(each.path, each.origin, _text(each)) for each in shown])
     else:
         _print(shown)
     if not shown:

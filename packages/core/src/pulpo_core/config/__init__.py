@@ -7,7 +7,8 @@ extra ``pulpo-core[config]`` is needed; `routes_of` makes the routes they descri
 from .describing import Entry, Said, entries, said, sample, toml_of
 from .legacy import legacy_source
 from .loading import Loaded, WrongSettings, load_settings, read_settings
-from .predecessors import TRANSLATIONS
+from .predecessors import ROUTE as PREDECESSOR_ROUTE
+from .predecessors import TRANSLATIONS, Translation
 from .references import call, did_you_mean, kind_of, load_object
 from .routes import (
     TRANSLATORS,
@@ -35,6 +36,7 @@ __all__ = [
     "FONTS",
     "LOG_FORMATS",
     "LOG_LEVELS",
+    "PREDECESSOR_ROUTE",
     "TRANSLATIONS",
     "TRANSLATORS",
     "BackoffSettings",
@@ -47,6 +49,7 @@ __all__ = [
     "RouteSettings",
     "Said",
     "Settings",
+    "Translation",
     "WrongSettings",
     "add_handler",
     "call",
