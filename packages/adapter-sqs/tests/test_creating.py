@@ -95,6 +95,17 @@ async def test_a_queue_that_is_there_and_different_is_left_alone(server: SqsServ
     assert attributes(server, "new")["VisibilityTimeout"] == "30"
 
 
+async def test_a_queue_of_others_is_left_alone_and_where_it_will_bury_is_told(server: SqsServer) -> None:
+    server.create("theirs")
+
+    with pytest.raises(
+        ConfigurationError, match=r"'theirs' is there already .* 'theirs-buried', to bury in, is there now"
+    ):
+        await create(server, "theirs")
+    assert "RedrivePolicy" not in attributes(server, "theirs")
+    assert "theirs-buried" in server.state.queues
+
+
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [

@@ -32,6 +32,9 @@ DEFAULT_MAX_RECEIVES: Final = 20
 
 _LONGEST_RETENTION: Final = timedelta(days=14)
 
+#: What SQS calls it when a queue of that name has other attributes.
+_IS_THERE: Final = ("QueueNameExists", "QueueAlreadyExists")
+
 
 def _seconds(lowest: timedelta, highest: timedelta) -> Callable[[str], str]:
     def read(text: str) -> str:
@@ -102,8 +105,20 @@ async def _create_one(client: Client, address: Address, dlq: Address | None, rea
         arn = await _create_target(client, address, target, read)
         attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
         said += f" with dead-letter queue {target.name!r} after {receives} receives"
-    await _create_queue(client, address.name, attributes)
+    try:
+        await _create_queue(client, address.name, attributes)
+    except ConfigurationError as error:
+        raise _explained(error, address, target) from error
     return f"created {said}"
+
+
+def _explained(error: ConfigurationError, address: Address, target: Address | None) -> ConfigurationError:
+    if not any(code in str(error) for code in _IS_THERE):
+        return error
+    beside = f"; {target.name!r}, to bury in, is there now" if target is not None else ""
+    return ConfigurationError(
+        f"queue {address.name!r} is there already with other settings, and was left as it is{beside} ({error})"
+    )
 
 
 def _attributes(address: Address, read: Mapping[str, Any]) -> dict[str, str]:

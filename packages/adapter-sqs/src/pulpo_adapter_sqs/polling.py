@@ -41,7 +41,7 @@ PATIENCE: Final = 1.0
 #: SQS waits for whole seconds; a receive waits up to so much longer than it was told to fit them in.
 _OVERTIME: Final = 0.5
 
-#: A delivery that has waited here for more than this part of its lease is given back, not handed out.
+#: A delivery that has waited here for more than this part of its lease is left to it, and not handed out.
 _FRESH: Final = 0.5
 
 #: Makes deliveries of received messages. *taken_at* is the monotonic moment before the request.
