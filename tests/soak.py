@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import Final
 
-#: Parts of the whole time. What is left over is for starting, draining and the backlogs.
-_PARTS: Final = {"simulation": 0.15, "file": 0.18, "beanstalkd": 0.18, "sqs": 0.18, "backlog": 0.1}
+#: Parts of the whole time. What is left over is for starting, draining, and for tests whose work is `scaled`.
+_PARTS: Final = {"simulation": 0.1, "file": 0.13, "beanstalkd": 0.13, "sqs": 0.13, "backlog": 0.06}
+
+#: Minutes for which the numbers of scaled tests are meant.
+_USUAL: Final = 30.0
 
 
 def minutes() -> float:
@@ -17,3 +20,8 @@ def minutes() -> float:
 def share(kind: str) -> float:
     """The minutes for one kind of test."""
     return minutes() * _PARTS[kind]
+
+
+def scaled(number: int) -> int:
+    """*number* rounds or examples of the usual half an hour, for the time there is."""
+    return max(1, round(number * minutes() / _USUAL))

@@ -18,6 +18,7 @@ from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import Harness, queue_machine
 from tests.clocks import PatientClock, SteadyClock
 from tests.contract.faults import FaultyAdapter, burial, inspecting, lease, lifecycle, publishing, settling
+from tests.soak import scaled
 from tests.sqs_server import SqsServer
 
 FOUND = [
@@ -126,9 +127,8 @@ def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
 def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials):
-    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=500, steps=60))
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=scaled(500), steps=60))
 
 
 def failure_of(walk, chosen):
@@ -154,12 +154,11 @@ def test_a_failure_replays_from_what_it_has_printed():
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("harness", "examples"), [pytest.param(Memory, 20_000, id="memory"), pytest.param(File, 2_000, id="file")]
 )
 def test_long_walks_find_nothing(harness, examples):
-    run_state_machine_as_test(queue_machine(harness, examples=examples, steps=80))
+    run_state_machine_as_test(queue_machine(harness, examples=scaled(examples), steps=80))
 
 
 def test_walks_do_not_wait_in_real_time():

@@ -12,6 +12,7 @@ import pytest
 
 from pulpo_adapter_file import FileAdapter
 from pulpo_core import Ack, Envelope, Settling, SystemClock, SystemJitter
+from tests.soak import scaled
 
 from .stage import Actor, stage
 
@@ -115,7 +116,7 @@ def check(account: Account, left: Counter[str]) -> None:
     assert max(account.acked.values(), default=1) == 1, "acknowledged twice"
 
 
-@pytest.mark.parametrize("rounds", [12, pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("rounds", [12, pytest.param(scaled(300), marks=pytest.mark.soak)])
 async def test_a_killed_process_loses_nothing(path: Path, rounds: int) -> None:
     account = await kill_rounds(path, rounds, seed=rounds)
     left = await drain(path, account)
@@ -140,7 +141,7 @@ def test_the_account_would_notice(fault: str) -> None:
         check(account, left)
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(150, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("rounds", [6, pytest.param(scaled(150), marks=pytest.mark.soak)])
 async def test_an_acknowledgement_and_its_follow_up_are_one(path: Path, rounds: int) -> None:
     """A chain of messages, each the follow-up of the one before, has one link at any time: never none, never two."""
     chains = 20
