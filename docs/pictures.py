@@ -65,7 +65,7 @@ def at_terminal(command: list[str], folder: Path) -> str:
         except OSError:  # that is how a terminal ends
             pass
     os.close(master)
-    return seen.decode()
+    return seen.decode().replace(sys.base_prefix, "/usr")  # where a system has its Python
 
 
 def picture_of(command: list[str], path: Path, folder: Path) -> None:

@@ -119,5 +119,5 @@ class Watched:
         else:
             page = await queue.buried(limit=MOST_BURIED)
             self.burials = [Burial.of(record) for record in reversed(page.records)]
-            self.note = f"the oldest {MOST_BURIED}" if len(page.records) == MOST_BURIED else page.note
+            self.note = f"among the oldest {MOST_BURIED}" if len(page.records) == MOST_BURIED else page.note
         self._listed = count
