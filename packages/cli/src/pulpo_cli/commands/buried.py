@@ -127,9 +127,13 @@ def kick(ids: tuple[str, ...], queue: str, *, every: bool, limit: int | None, **
     choice.check()
     run = KickRun(choice, **options)
     try:
-        return asyncio.run(run.work(queue))
-    finally:
-        run.conclude()
+        status = asyncio.run(run.work(queue))
+    except BaseException:
+        if run.kicking and run.kicking.kicked:
+            run.conclude()
+        raise
+    run.conclude()
+    return status
 
 
 def _filter_in(options: dict[str, Any]) -> Filter:

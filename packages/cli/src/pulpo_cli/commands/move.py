@@ -37,9 +37,13 @@ def move(queue: str, to: str, **options: Any) -> int:
     """
     run = MoveRun(queue, to, **options)
     try:
-        return asyncio.run(run.work())
-    finally:
-        run.conclude()
+        status = asyncio.run(run.work())
+    except BaseException:
+        if run.accounts and run.accounts.taken:
+            run.conclude()
+        raise
+    run.conclude()
+    return status
 
 
 @attrs.define
