@@ -151,3 +151,15 @@ def test_commands_complete(monkeypatch: pytest.MonkeyPatch, pulpo: Pulpo) -> Non
     monkeypatch.setenv("COMP_CWORD", "1")
 
     assert pulpo().out == "plain,buried\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"), [(["doctr"], "doctor"), (["buried", "lst"], "list"), (["purg"], "purge")]
+)
+def test_a_command_that_is_not_there_is_answered_with_the_nearest(
+    pulpo: Pulpo, arguments: list[str], meant: str
+) -> None:
+    outcome = pulpo(*arguments)
+
+    assert outcome.status == 2
+    assert f"did you mean {meant!r}?" in outcome.complaint

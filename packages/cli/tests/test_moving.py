@@ -110,3 +110,10 @@ def test_the_accounts_are_told_as_json(pulpo: Pulpo, url: str) -> None:
 
 def test_an_empty_queue_is_moved_without_a_question(pulpo: Pulpo, url: str) -> None:
     assert pulpo("move", "--queue", url, "--to", f"{url}-other").out == "moved 0 messages\n"
+
+
+def test_a_queue_is_not_moved_to_itself(pulpo: Pulpo, url: str) -> None:
+    outcome = pulpo("move", "--queue", url, "--to", url, "--yes")
+
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "the same queue" in outcome.complaint

@@ -53,6 +53,26 @@ class Group(click.RichGroup):
 
     command_class = Command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that *args* begin with.
+
+        Raises:
+            UsageError: there is none; the text names the nearest one.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(error.message.rstrip(".") + _meant(args[0], self.list_commands(ctx)), ctx) from None
+
+
+def _meant(name: str, names: list[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only where a name is wrong
+
+    near = get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
 
 class LazyGroup(Group):
     """The `pulpo` command itself: imports a command when it is used, and lets no error leave unexplained.

@@ -35,6 +35,8 @@ def move(queue: str, to: str, **options: Any) -> int:
     is lost when the move is cut short; it may then be in both. It starts there with a fresh budget of attempts. What
     the other queue refuses stays, and the status is 1.
     """
+    if queue == to:
+        raise click.UsageError("--to names the same queue as --queue")
     run = MoveRun(queue, to, **options)
     try:
         status = asyncio.run(run.work())
