@@ -96,8 +96,8 @@ def test_walks_find_what_is_wrong(fault):
         run_state_machine_as_test(walk, settings=found)
 
 
+class Sqs(Harness):
     """Standard queues, on a server that answers as AWS documents. A FIFO queue may hand out a whole group at once."""
-    """Standard queues, on a server that answers as AWS documents; of a FIFO queue one receive may bring a whole group."""
 
     numbers = itertools.count()
 
