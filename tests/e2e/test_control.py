@@ -2,12 +2,10 @@
 
 import json
 import os
-import socket
 import stat
-from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from .conftest import JOURNAL, Shop, wait_until
+from .conftest import JOURNAL, Shop, ask, wait_until
 
 NOTE = JOURNAL + "async def note(payload):\n    write(payload)\n"
 
@@ -22,19 +20,19 @@ def test_a_route_is_paused_in_every_worker_of_this_host_and_resumed(shop: Shop) 
         paused = shop.pulpo("pause", route, "--json")
         assert paused.json == {"paused": route, "workers": sorted([one.process.pid, other.process.pid])}
         shop.pulpo("publish", "--payload", "x")
-        assert [each["routes"][0]["paused"] for each in workers(shop)] == [True, True]
+        assert [each["routes"][0]["paused"] for each in shop.statuses()] == [True, True]
         assert shop.counts()["ready"] == 1
         assert shop.journal == []
 
         resumed = shop.pulpo("resume", route)
         assert (resumed.status, resumed.out) == (0, f"resumed {route} in 2 workers\n")
         wait_until(lambda: shop.journal, "it is handled")
-        wait_until(lambda: sum(each["routes"][0]["ledger"]["acked"] for each in workers(shop)) == 1, "it is counted")
+        wait_until(lambda: sum(each["routes"][0]["ledger"]["acked"] for each in shop.statuses()) == 1, "it is counted")
         for each in (one, other):
             each.signal(SIGTERM)
             assert each.end().status == 0
 
-    assert workers(shop) == []
+    assert shop.sockets == []
     assert shop.pulpo("status").err == "no worker is running\n"
 
 
@@ -84,19 +82,15 @@ def test_the_socket_is_its_owners_alone_and_a_killed_worker_s_is_swept_away(shop
     shop.write("async def note(): ...\n")
     with shop.start("run", "--handler", "jobs:note", "-v") as running:
         wait_until(lambda: "receiving" in running.err, "it receives")
-        path = sockets(shop)[0]
+        path = shop.sockets[0]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         running.signal(SIGKILL)
         running.end()
 
-    assert sockets(shop) == [path]
+    assert shop.sockets == [path]
     assert shop.pulpo("status", "--json").out == ""
-    assert sockets(shop) == []
-
-
-def sockets(shop: Shop) -> list[Path]:
-    return sorted(shop.folder.glob("pulpo-*/*.sock"))
+    assert shop.sockets == []
 
 
 def test_nonsense_at_the_socket_is_answered_in_one_line_and_harms_nothing(shop: Shop) -> None:
@@ -104,22 +98,11 @@ def test_nonsense_at_the_socket_is_answered_in_one_line_and_harms_nothing(shop: 
     with shop.start("run", "--handler", "jobs:note", "-v") as running:
         wait_until(lambda: "receiving" in running.err, "it receives")
         for nonsense in (b"\n", b"[]\n", b'{"do": "die"}\n', b'{"do": ["status"]}\n', b"\xff\n", b'{"do": "pause"}\n'):
-            answer = ask(sockets(shop)[0], nonsense)
+            answer = ask(shop.sockets[0], nonsense)
             assert answer["ok"] is False
-        assert ask(sockets(shop)[0], b"x" * 100_000) == {}
+        assert ask(shop.sockets[0], b"x" * 100_000) == {}
         running.signal(SIGTERM)
         assert running.end().status == 0
-
-
-def ask(path: Path, line: bytes) -> dict:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(20)
-        connection.connect(str(path))
-        try:
-            connection.sendall(line)
-            return json.loads(connection.makefile().readline() or "{}")
-        except ConnectionError:
-            return {}
 
 
 def test_a_worker_that_can_have_no_socket_says_so_and_works(shop: Shop) -> None:
