@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -132,7 +132,7 @@ async def _nothing(to: str, subject: str, text: str) -> None:
 
 async def pulpo(bench: Bench, *, far: bool = False) -> None:
     """Publishers and handlers, 64 of each at once: the whole pipeline, attempts, ledger and all."""
-    from pulpo_core import Dispatcher, Handlers, Message, Route, Until, open_publisher
+    from pulpo_core import Dispatcher, Handlers, Message, Route, Until, open_publisher, open_queue
 
     _credentials()
     endpoint, name = _endpoint(far=far), _name()
@@ -147,14 +147,30 @@ async def pulpo(bench: Bench, *, far: bool = False) -> None:
                 for _ in range(PUBLISHERS):
                     group.create_task(_publish(publisher, left, Message(request_type="send_email", body=BODY)))
     counted.published()
-    dispatcher = Dispatcher(
-        Route(url, handlers, name="bench", concurrency=HANDLERS), until=Until(max_messages=bench.messages)
-    )
-    with bench.measure("drain"):
-        await dispatcher.run()
+    async with open_queue(url) as queue:
+        route = Route(url, handlers, name="bench", concurrency=HANDLERS, adapter=_Opened(queue))
+        dispatcher = Dispatcher(route, until=Until(max_messages=bench.messages))
+        with bench.measure("drain"):
+            await dispatcher.run()
     counted.drained()
     ledger = dispatcher.ledgers["bench"]
     bench.check((ledger.received, ledger.acked), (bench.messages, bench.messages), "received and acked")
+
+
+class _Opened:
+    """An adapter whose queue is open already, as those of the other workers are before they are measured."""
+
+    scheme = "sqs"
+
+    def __init__(self, queue: Any) -> None:
+        self.capabilities = queue.capabilities
+        self._queue = queue
+
+    def open(self, url: str, *, clock: Any, jitter: Any) -> Any:  # noqa: ARG002 - the port's words
+        return nullcontext(self._queue)
+
+    async def create(self, url: str, options: Mapping[str, Any]) -> str:
+        raise NotImplementedError
 
 
 async def _publish(publisher: Any, left: Iterator[int], message: Any) -> None:
