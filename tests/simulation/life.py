@@ -44,6 +44,15 @@ STRIKES = ("connections cut", "broker away", "broker restarts", "lease revoked",
 #: How workers come to their end.
 ENDINGS = ("worker killed", "worker cancelled", "worker stopped", "worker stopped at once")
 
+#: When workers end by themselves, while the world is not calm.
+UNTIL = (
+    *[None] * 6,
+    Until(once=True),
+    Until(burst=True),
+    Until(max_messages=5),
+    Until(max_empty_polls=2, poll_interval=timedelta(seconds=1)),
+)
+
 #: Times that the calm world is given another hour to come to rest.
 HOURS = 40
 
@@ -80,6 +89,7 @@ class World:
         self.hired += 1
         fate = self.fate
         worker = Worker(self, self.hired, fate.choice([None, None, 1, 4]), self.brokers)
+        worker.most = until.max_messages if until else None
         worker.dispatcher = SimulatedDispatcher(
             [self._route(worker, broker) for broker in self.brokers],
             concurrency=worker.concurrency,
@@ -121,7 +131,7 @@ class World:
     async def employ(self) -> None:
         """Keep one worker at work until the world is calm."""
         while not self.fate.calm:
-            worker = self.hire()
+            worker = self.hire(self.fate.choice(UNTIL))
             async with asyncio.TaskGroup() as group:
                 worker.task = group.create_task(worker.run())
             self.books.note("worker gone", worker.number, worker.ending)

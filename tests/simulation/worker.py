@@ -38,6 +38,7 @@ class Worker:
     Attributes:
         alive: it was not killed; what a killed one still does reaches nobody.
         ending: how it was ended, if it was not in order.
+        most: messages that it may receive.
     """
 
     world: World
@@ -47,6 +48,7 @@ class Worker:
     sessions: list[Session] = attrs.field(factory=list)
     alive: bool = True
     ending: str = ""
+    most: int | None = None
     clock: LoopClock = attrs.field(factory=LoopClock)
     dispatcher: Dispatcher | None = None
     task: asyncio.Task[None] | None = None
@@ -103,6 +105,8 @@ class Worker:
                 counted = sum(getattr(ledger, column) for column in columns)
                 if told != counted:
                     object_(f"worker {self.number}, {name}: {told} × {kind} confirmed, {counted} counted")
+        if self.most is not None and sum(each.received for each in self.sessions) > self.most:
+            object_(f"worker {self.number} has received more than {self.most}")
         if sum(ledger.in_hand for ledger in ledgers.values()) != len(self.dispatcher.unsettled):
             object_(f"worker {self.number}: not everything that is left is named")
         for broker in self.brokers:
