@@ -51,10 +51,19 @@ def test_the_second_time_it_finds_nothing_new_and_may_remove_what_is_safe(
 ) -> None:
     pulpo("import-legacy", str(legacy), "--queue", target)
 
-    again = pulpo("import-legacy", str(legacy), "--queue", target, "--remove", "--json").json
+    again = pulpo("import-legacy", str(legacy), "--queue", target, "--remove", "--yes", "--json").json
 
     assert (again["imported"], again["known"], again["removed"]) == (0, 3, 3)
     assert [path.name for path in legacy.rglob("*.message")] == ["1700000004.25_4.message"]
+
+
+def test_files_are_not_removed_unasked(pulpo: Pulpo, legacy: Path, target: str) -> None:
+    before = sorted(legacy.rglob("*"))
+
+    outcome = pulpo("import-legacy", str(legacy), "--queue", target, "--remove")
+
+    assert (outcome.status, "add --yes" in outcome.complaint) == (2, True)
+    assert sorted(legacy.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("folder", "line"), [("nowhere", "does not exist"), (".", "is not a directory of pulpo-")])

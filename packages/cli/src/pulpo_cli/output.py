@@ -51,5 +51,5 @@ def confirmed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not (at_terminal(sys.stdin) and at_terminal(sys.stderr)):
-        raise click.UsageError("this changes what is in the queue, and there is no terminal to ask at: add --yes")
+        raise click.UsageError("this has to be confirmed, and there is no terminal to ask at: add --yes")
     return click.confirm(question, err=True)

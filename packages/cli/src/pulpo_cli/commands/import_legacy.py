@@ -12,8 +12,8 @@ from pulpo_adapter_file import ImportReport
 from pulpo_adapter_file import import_legacy as bring
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
-from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.output import complain, note, say_json
+from pulpo_cli.options import json_option, queue_option, yes_option
+from pulpo_cli.output import complain, confirmed, note, say_json
 from pulpo_cli.tables import print_facts
 from pulpo_cli.units import number, plural
 
@@ -26,14 +26,18 @@ _COUNTS: Final = ("queued", "delayed", "locked", "failed", "known", "finished", 
 @queue_option
 @click.option("--dry-run", is_flag=True, help="Read everything, change nothing.")
 @click.option("--remove", is_flag=True, help="Remove each file whose message is safely in the queue.")
+@yes_option
 @json_option
-def import_legacy(directory: Path, queue: str, *, dry_run: bool, remove: bool, as_json: bool) -> int:
+def import_legacy(directory: Path, queue: str, *, dry_run: bool, remove: bool, yes: bool, as_json: bool) -> int:
     """Import a directory of pulpo-messaging.
 
     Brings its messages, queued, delayed, locked and failed ones, into a file queue. Stop its runners first. DIR is not
     changed, unless --remove says so. Running it again imports nothing twice. The status is 1 if a file could not be
     read; such files are left where they are.
     """
+    if remove and not dry_run and not confirmed(f"Remove what was imported from {directory}?", yes=yes):
+        note("nothing was imported")
+        return errors.FAILED
     report = asyncio.run(bring(directory, queue, dry_run=dry_run, remove=remove))
     if as_json:
         say_json(_document(report))

@@ -72,6 +72,7 @@ def _draw_spread(axes: Any, results: Results) -> None:
     axes.bar(list(spread), aside, bottom=handled, color=_ASIDE, label="buried or dropped")
     axes.legend()
     title = f"{plural(results.workload.messages, 'message')}, {results.workload.failure_rate:.4g} of all attempts fail"
+    axes.margins(y=0.1)
     axes.set(title=title, xlabel="attempts until settled", ylabel="messages")
 
 
