@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulpo_cli.supervisor.account import Account, added_ledgers, added_requests, shares
+from pulpo_cli.supervisor.account import KEPT, Account, added_ledgers, added_requests, folded, shares
 from pulpo_cli.supervisor.leash import Orders
 from pulpo_core import Ledger
 
@@ -31,6 +31,18 @@ def test_requests_are_added_up_by_route_and_operation():
     two = Account(place=2, requests={"mail": {"ReceiveMessage": 2, "DeleteMessage": 1}})
 
     assert added_requests([one, two]) == {"mail": {"ReceiveMessage": 5, "DeleteMessage": 1}}
+
+
+def test_of_many_workers_in_one_place_the_oldest_are_added_up():
+    accounts = []
+    for number in range(3 * KEPT):
+        account = Account(place=1, pid=number, final=number > 0, ledgers={"mail": Ledger(received=1, acked=1)})
+        accounts = folded([*accounts, account])
+
+    assert len(accounts) == KEPT
+    assert added_ledgers(accounts) == {"mail": Ledger(received=3 * KEPT, acked=3 * KEPT)}
+    assert not accounts[0].final, "one of them was killed"
+    assert [account.pid for account in accounts[1:]] == list(range(2 * KEPT + 1, 3 * KEPT))
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,21 @@ async def test_the_first_signal_drains_the_second_cuts_and_the_third_kills(caplo
     assert [record.levelno for record in caplog.records if "in hand" in record.getMessage()] == [logging.ERROR] * 2
 
 
-async def test_after_the_third_signal_the_status_is_130_whatever_is_known():
+async def test_one_that_has_no_queue_open_yet_is_killed_by_the_second_signal():
     stage = Stage([0], at_once=False)
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(stage.crew().run())
+        await until(lambda: stage.workers)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: stage.workers[0].told == ["drain"])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert stage.workers[0].told == ["drain", "kill"]
+    assert run.result().status == 0
+
+
+async def test_after_the_third_signal_the_status_is_130_whatever_is_known():
+    stage = Stage([0], at_once=False, facts={"ledgers": {"mail": {}}})
     crew = stage.crew()
     async with asyncio.TaskGroup() as group:
         run = group.create_task(crew.run())

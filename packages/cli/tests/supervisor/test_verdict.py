@@ -6,8 +6,7 @@ import pytest
 
 from pulpo_cli.supervisor.verdict import GIVE_UP_AFTER, QUICK, Again, Done, Ending, Past, StopAll, verdict
 
-FRESH = Past(quick=1)
-PROVEN = Past(proven=True, quick=1)
+FRESH, PROVEN = False, True
 
 
 def ended(status: int, age: timedelta = timedelta(minutes=5)) -> Ending:
@@ -15,43 +14,41 @@ def ended(status: int, age: timedelta = timedelta(minutes=5)) -> Ending:
 
 
 ROWS = {
-    "what is done is done": (0, PROVEN, Done()),
-    "wrong settings would be wrong again": (2, FRESH, StopAll(2)),
-    "settings can become wrong while it runs": (2, PROVEN, StopAll(2)),
-    "an application that cannot be imported": (4, FRESH, StopAll(4)),
-    "what the adapter cannot do": (6, PROVEN, StopAll(6)),
-    "a broker that was never there": (3, FRESH, StopAll(3)),
-    "a broker that is away for now": (3, PROVEN, Again(timedelta(milliseconds=250))),
-    "a defect": (1, FRESH, Again(timedelta(milliseconds=250))),
-    "a kill": (-9, PROVEN, Again(timedelta(milliseconds=250))),
-    "a segmentation fault": (-11, FRESH, Again(timedelta(milliseconds=250))),
-    "a handler that ends its process": (7, PROVEN, Again(timedelta(milliseconds=250))),
-    "what was left unsettled": (130, PROVEN, Again(timedelta(milliseconds=250))),
-    "the fourth time in a row": (-9, Past(quick=4), Again(timedelta(seconds=2))),
-    "many times in a row": (-9, Past(quick=9), Again(timedelta(seconds=5))),
-    "too many times, by a signal": (-9, Past(quick=GIVE_UP_AFTER), StopAll(1, gave_up=True)),
-    "too many times, by itself": (7, Past(quick=GIVE_UP_AFTER), StopAll(7, gave_up=True)),
+    "what is done is done": (0, PROVEN, 1, Done()),
+    "wrong settings would be wrong again": (2, FRESH, 1, StopAll(2)),
+    "settings can become wrong while it runs": (2, PROVEN, 1, StopAll(2)),
+    "an application that cannot be imported": (4, FRESH, 1, StopAll(4)),
+    "what the adapter cannot do": (6, PROVEN, 1, StopAll(6)),
+    "a broker that was never there": (3, FRESH, 1, StopAll(3)),
+    "a broker that is away for now": (3, PROVEN, 1, Again(timedelta(milliseconds=250))),
+    "a defect": (1, FRESH, 1, Again(timedelta(milliseconds=250))),
+    "a kill": (-9, PROVEN, 1, Again(timedelta(milliseconds=250))),
+    "a segmentation fault": (-11, FRESH, 1, Again(timedelta(milliseconds=250))),
+    "a handler that ends its process": (7, PROVEN, 1, Again(timedelta(milliseconds=250))),
+    "what was left unsettled": (130, PROVEN, 1, Again(timedelta(milliseconds=250))),
+    "the fourth time in a row": (-9, PROVEN, 4, Again(timedelta(seconds=2))),
+    "many times in a row": (-9, PROVEN, 9, Again(timedelta(seconds=5))),
+    "too many times, by a signal": (-9, PROVEN, GIVE_UP_AFTER, StopAll(1, gave_up=True)),
+    "too many times, by itself": (7, PROVEN, GIVE_UP_AFTER, StopAll(7, gave_up=True)),
 }
 
 
-@pytest.mark.parametrize(("status", "past", "expected"), ROWS.values(), ids=ROWS)
-def test_a_worker_is_replaced_unless_another_would_fare_no_better(status, past, expected):
-    assert verdict(ended(status), past, stopping=False) == expected
+@pytest.mark.parametrize(("status", "proven", "quick", "expected"), ROWS.values(), ids=ROWS)
+def test_a_worker_is_replaced_unless_another_would_fare_no_better(status, proven, quick, expected):
+    assert verdict(ended(status), Past(quick=quick), proven=proven, stopping=False) == expected
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 130, -9])
 def test_nobody_is_replaced_while_all_are_stopped(status):
-    assert verdict(ended(status), FRESH, stopping=True) == Done()
+    assert verdict(ended(status), Past(quick=1), proven=False, stopping=True) == Done()
 
 
 def test_only_quick_ends_in_a_row_count():
     past = Past()
     for _ in range(3):
-        past = past.after(ended(-9, QUICK / 2), proven=False)
+        past = past.after(ended(-9, QUICK / 2))
     assert past == Past(quick=3)
-    past = past.after(ended(-9, QUICK), proven=True)
-    assert past == Past(proven=True, quick=1)
-    assert past.after(ended(-9, QUICK / 2), proven=False) == Past(proven=True, quick=2)
+    assert past.after(ended(-9, QUICK)) == Past(quick=1)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -56,6 +56,26 @@ class Account:
             "final": self.final,
             "total": self.ledger.as_dict(),
         }
+
+
+#: So many accounts of one place are kept apart; what came before is added up. Crashes have no end.
+KEPT: Final = 50
+
+
+def folded(accounts: list[Account]) -> list[Account]:
+    """*accounts* of one place, the oldest ones as one if there are too many."""
+    if len(accounts) <= KEPT:
+        return accounts
+    former, recent = accounts[: -KEPT + 1], accounts[-KEPT + 1 :]
+    whole = Account(
+        place=former[0].place,
+        final=all(account.final for account in former),
+        ledgers=added_ledgers(former),
+        requests=added_requests(former),
+        unsettled=tuple(id_ for account in former for id_ in account.unsettled)[-KEPT:],
+        abandoned=sum(account.abandoned for account in former),
+    )
+    return [whole, *recent]
 
 
 def added_ledgers(accounts: Iterable[Account]) -> dict[str, Ledger]:

@@ -14,7 +14,7 @@ import attrs
 from pulpo_cli.units import plural, span
 from pulpo_core import Clock, PulpoError, Report, SystemClock
 
-from .account import Account, added_ledgers, added_requests, shares
+from .account import Account, added_ledgers, added_requests, folded, shares
 from .changes import changes, flaw_in
 from .leash import Orders
 from .verdict import Again, Done, Ending, Past, StopAll, verdict
@@ -133,12 +133,12 @@ class Crew:
 
     async def _employ(self, place: Place) -> Ending:
         worker = place.worker = await self._start(place.orders(), self._arguments, self._clock)
-        place.accounts.append(worker.account)
+        place.accounts = folded([*place.accounts, worker.account])
         if self._stopping.is_set():
             self._tell(worker)
         ending = await worker.end()
         place.worker = None
-        place.past = place.past.after(ending, proven=bool(worker.account.ledgers))
+        place.past = place.past.after(ending)
         if self._stopping.is_set():
             self._note_end(worker.account, ending)
         return ending
@@ -154,7 +154,8 @@ class Crew:
     async def _goes_on(self, place: Place, ending: Ending) -> bool:
         """Whether there is to be another worker in *place*; waits until it is time for it."""
         account = place.accounts[-1]
-        decision = verdict(ending, place.past, stopping=self._stopping.is_set())
+        proven = any(account.ledgers for account in self.accounts)
+        decision = verdict(ending, place.past, proven=proven, stopping=self._stopping.is_set())
         match decision:
             case Done():
                 return False
@@ -201,7 +202,7 @@ class Crew:
                 self._tell(place.worker)
 
     def _tell(self, worker: Worker) -> None:
-        if self._signals > 2:
+        if self._signals > 2 or (self._signals == 2 and not worker.account.ledgers):  # then it has nothing in hand
             worker.kill()
         else:
             worker.stop(now=self._signals == 2)
@@ -219,7 +220,7 @@ class Crew:
             self._changed.set()
             self._changed = asyncio.Event()
             for place in self._places:
-                place.past = Past(proven=place.past.proven)
+                place.past = Past()
                 if place.worker is not None:
                     place.worker.stop(now=False)
 

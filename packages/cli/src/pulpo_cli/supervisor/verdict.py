@@ -52,16 +52,14 @@ class Past:
     """What is known about the place of a worker.
 
     Attributes:
-        proven: a worker in this place has received messages before.
         quick: quick ends in a row.
     """
 
-    proven: bool = False
     quick: int = 0
 
-    def after(self, ending: Ending, *, proven: bool) -> Past:
-        """The past once this has happened, too; *proven* says whether that worker received."""
-        return Past(proven=self.proven or proven, quick=self.quick + 1 if ending.age < QUICK else 1)
+    def after(self, ending: Ending) -> Past:
+        """The past once this has happened, too."""
+        return Past(quick=self.quick + 1 if ending.age < QUICK else 1)
 
 
 @attrs.frozen
@@ -87,11 +85,17 @@ class StopAll:
 Verdict = Done | Again | StopAll
 
 
-def verdict(ending: Ending, past: Past, *, stopping: bool) -> Verdict:
-    """What is to be done; *past* includes this ending."""
+def verdict(ending: Ending, past: Past, *, proven: bool, stopping: bool) -> Verdict:
+    """What is to be done.
+
+    Args:
+        past: of its place, this ending included.
+        proven: this worker or another one has had its queues open, so the broker has been there.
+        stopping: all are to end.
+    """
     if stopping or ending.status == 0:
         return Done()
-    if ending.status in _WRONG or (ending.status == _UNREACHABLE and not past.proven):
+    if ending.status in _WRONG or (ending.status == _UNREACHABLE and not proven):
         return StopAll(ending.status)
     if past.quick >= GIVE_UP_AFTER:
         return StopAll(ending.status if ending.status > 0 else _FAILED, gave_up=True)
