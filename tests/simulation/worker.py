@@ -111,5 +111,7 @@ class Worker:
             object_(f"worker {self.number}: not everything that is left is named")
         for broker in self.brokers:
             for each in broker.current.values():
+                if each.name in self.dispatcher.unsettled:
+                    each.blame = each.blame or "named at the end"
                 if each.holder in self.sessions and not each.blame:
                     object_(f"worker {self.number} has ended, and still holds {each.name} for no reason")
