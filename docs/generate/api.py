@@ -27,7 +27,7 @@ _CORE: Final[Mapping[str, Sequence[str]]] = {
     ),
     "Policy": ("domain", "domain.decision"),
     "Translators": ("translators",),
-    "Publishing": ("application.publishing",),
+    "Publishing": ("application.publishing", "application.synchronous"),
     "Running": ("application", "domain.limits", "ports"),
     "Adapters": (
         "application.clock",

@@ -70,10 +70,11 @@ if TYPE_CHECKING:
     from .application.manager import Manager, Report, status_of
     from .application.phase import Phase, Progress
     from .application.publishers import Publishers
-    from .application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
+    from .application.publishing import MessagePublisher, open_publisher
     from .application.registry import Installed, adapter_for, installed_adapters, open_queue
     from .application.route import Route, display_name
     from .application.scopes import Scope
+    from .application.synchronous import SyncPublisher, open_publisher_sync
     from .application.until import Until
 
 #: What runs things needs asyncio, whose import takes longer than all the rest: it is loaded when it is asked for.
@@ -88,10 +89,11 @@ _LATE = {
     "application.manager": ("Manager", "Report", "status_of"),
     "application.publishers": ("Publishers",),
     "application.phase": ("Phase", "Progress"),
-    "application.publishing": ("MessagePublisher", "SyncPublisher", "open_publisher", "open_publisher_sync"),
+    "application.publishing": ("MessagePublisher", "open_publisher"),
     "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
     "application.route": ("Route", "display_name"),
     "application.scopes": ("Scope",),
+    "application.synchronous": ("SyncPublisher", "open_publisher_sync"),
     "application.until": ("Until",),
 }
 _MODULE_OF = {name: module for module, names in _LATE.items() for name in names}

@@ -28,8 +28,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from pulpo_core.application.publishing import MessagePublisher, SyncPublisher, open_publisher, open_publisher_sync
+from pulpo_core.application.publishing import MessagePublisher, open_publisher
 from pulpo_core.application.route import Route
+from pulpo_core.application.synchronous import SyncPublisher, open_publisher_sync
 from pulpo_core.domain.decision import Tally, error_text
 from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.message import Message
