@@ -109,9 +109,10 @@ class Worker:
             object_(f"worker {self.number} has received more than {self.most}")
         if sum(ledger.in_hand for ledger in ledgers.values()) != len(self.dispatcher.unsettled):
             object_(f"worker {self.number}: not everything that is left is named")
-        for broker in self.brokers:
-            for each in broker.current.values():
-                if each.name in self.dispatcher.unsettled:
-                    each.blame = each.blame or "named at the end"
-                if each.holder in self.sessions and not each.blame:
-                    object_(f"worker {self.number} has ended, and still holds {each.name} for no reason")
+        for each in [each for broker in self.brokers for each in broker.current.values()]:
+            if each.holder not in self.sessions or each.blame:
+                continue
+            if each.name in self.dispatcher.unsettled:
+                each.blame = "named at the end"
+            else:
+                object_(f"worker {self.number} has ended, and still holds {each.name} for no reason")
