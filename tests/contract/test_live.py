@@ -144,10 +144,10 @@ def test_sqs_is_tried_in_queues_that_are_made_and_deleted(own_sqs_server: SqsSer
     own_sqs_server.clock = SystemTime()
     url = f"sqs://live-orders{suffix}?endpoint_url={own_sqs_server.url}"
 
-    tried = contract(url, *_FEW, "--json")
+    tried = contract(url, "--only", "C001", "--only", "C093", "--json")
 
     assert tried.status == 0, tried.out + tried.err
-    assert tried.findings["C030"] == tried.findings["C060"] == "kept"
+    assert tried.findings == {"C001": "kept", "C093": "kept"}
     assert not [name for name in own_sqs_server.state.queues if name.startswith("live-orders")], "they are left"
 
 
