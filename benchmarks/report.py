@@ -63,7 +63,7 @@ def document(results: Results, about: dict[str, Any]) -> dict[str, Any]:
             if case.name in results.rounds
         },
         "goals": [
-            {"goal": _goal_text(goal), "ratio": found[0].median, "met": found[1]}
+            {"goal": goal_text(goal), "ratio": found[0].median, "met": found[1]}
             for goal in results.group.goals
             if (found := results.goal(goal))
         ],
@@ -100,10 +100,10 @@ def _measured(results: Results, figure: str) -> str:
         rows.append(
             [
                 case.name,
-                _number(results.spread(case.name, figure, "rate")),
-                _number(results.spread(case.name, figure, "cpu_us")),
-                _number(rates),
-                _number(cpu),
+                number(results.spread(case.name, figure, "rate")),
+                number(results.spread(case.name, figure, "cpu_us")),
+                number(rates),
+                number(cpu),
                 base if cpu else "",
             ]
         )
@@ -120,22 +120,24 @@ def _recorded(results: Results, figures: Iterable[str]) -> str:
             base = baseline_of(results, case)
             ratio = spread(results.ratios(case.name, base, figure, "value"))
             unit = results.unit(figure)
-            rows.append([figure, case.name, f"{_number(found)} {unit}", _number(ratio), base if ratio else ""])
+            rows.append([figure, case.name, f"{number(found)} {unit}", number(ratio), base if ratio else ""])
     return _table(rows)
 
 
 def _goal_line(goal: Goal, found: tuple[Spread, bool]) -> str:
     ratio, met = found
-    return f"  {'met   ' if met else 'MISSED'}  {_goal_text(goal)}: {_number(ratio)}"
+    return f"  {'met   ' if met else 'MISSED'}  {goal_text(goal)}: {number(ratio)}"
 
 
-def _goal_text(goal: Goal) -> str:
+def goal_text(goal: Goal) -> str:
+    """What is to be true."""
     what = {"cpu_us": "CPU of ", "rate": "rate of ", "value": ""}[goal.of] + goal.figure
     bound = f"≤ {goal.at_most:g}" if goal.at_most is not None else f"≥ {goal.at_least:g}"
     return f"{what}: {goal.case} ÷ {goal.against} {bound}"
 
 
-def _number(found: Spread | None) -> str:
+def number(found: Spread | None) -> str:
+    """Median, and in brackets the smallest and the largest."""
     if found is None:
         return ""
     return f"{_short(found.median)} ({_short(found.low)}–{_short(found.high)})"

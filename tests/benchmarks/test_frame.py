@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+from benchmarks import page, report
 from benchmarks.case import Bench, Case, Goal, Group
 from benchmarks.results import Results, Spread
 from benchmarks.run import GROUPS
@@ -115,3 +115,27 @@ def test_the_warm_up_runs_first_and_is_not_measured() -> None:
 
     assert runs == [3, 10]
     assert answer["figures"].keys() == {"drain", "peak memory"}
+
+
+def test_results_take_their_places_in_the_page_and_are_replaced_by_newer_ones(tmp_path: Path) -> None:
+    rounds = {"await handler()": measured(1, 1), "pulpo, 100": measured(14, 16)}
+    document = {
+        "title": "In process",
+        "taken": "2026-11-21T10:00:00+00:00",
+        "rounds": 2,
+        "machine": {"cores": "2"},
+        "versions": {"pulpo-core": "0.1.0"},
+        "peers": {},
+        "cases": {name: {"rounds": found, "not_run": None} for name, found in rounds.items()},
+    }
+    (tmp_path / "memory.json").write_text(json.dumps(document))
+    before = "above\n\n<!-- results: memory -->\n\nbetween\n\n<!-- results: file -->\n\nbelow\n"
+
+    once = page.filled(before, tmp_path)
+
+    assert "| pulpo, 100 | 66,964 (62,500–71,429) | 15 (14–16) |" in once
+    assert "`./dev bench memory`, 2 rounds, 2026-11-21" in once
+    assert [line for line in ("above", "between", "below") if line not in once] == []
+    assert page.filled(once, tmp_path) == once
+    (tmp_path / "memory.json").write_text(json.dumps(document).replace("2026-11-21", "2026-11-22"))
+    assert page.filled(once, tmp_path) == once.replace("2026-11-21", "2026-11-22")
