@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from pulpo_core.application.handlers import Handlers
@@ -9,7 +10,7 @@ from pulpo_core.application.prospects import EVENTS, Crash, crash, prospects
 from pulpo_core.application.route import Route
 from pulpo_core.domain.backoff import Backoff, JitterMode
 from pulpo_core.domain.capabilities import Capabilities
-from pulpo_core.domain.decision import Tally
+from pulpo_core.domain.decision import AGAIN_TABLE, TABLE, Tally
 from pulpo_core.domain.policy import Policy
 from pulpo_core.domain.settlement import Ack, Bury, Reason, Release, Retry
 
@@ -154,3 +155,22 @@ def test_a_crash_loop_ends_where_the_guard_ends_it():
     assert crash(Policy(max_attempts=3), Capabilities(attempt_slack=10)).attempts == 13
     assert crash(Policy(max_attempts=10, max_lost=2), Capabilities()).attempts == 2
     assert crash(Policy(max_attempts=0), Capabilities()).attempts is None
+
+
+def test_every_reason_of_the_table_of_decisions_is_the_answer_to_some_event():
+    handlers = Handlers()
+    handlers.add("a", handle, timeout=5)
+    handlers.add("b", lambda message: None)
+    policy = Policy(max_attempts=3, max_age=60, fatal=KeyError, reject=ValueError)
+    route = Route("memory://x", handlers, policy=policy)
+    endless = attrs.evolve(policy, max_attempts=0)
+
+    found = {
+        phase.reason
+        for fitted in (policy, endless)
+        for late_ack in (True, False)
+        for each in prospects(route, fitted, Capabilities(groups=True, late_ack=late_ack))
+        for phase in each.phases
+    }
+
+    assert found == {row.reason for row in TABLE} | {row.reason for row in AGAIN_TABLE if row.reason}
