@@ -285,6 +285,16 @@ def test_a_container_keeps_the_settings_it_gives_and_the_command_line_is_stronge
     assert report["total"]["received"] == 2
 
 
+def test_the_queue_of_a_container_can_be_given(pulpo: Pulpo, url: str, shop: str) -> None:
+    settings("[pulpo.routes.mail]\nqueue = 'memory://elsewhere'\n")
+    [route] = pulpo("routes", f"{shop}:App", "--queue", url, "--json").json
+    assert (route["name"], route["queue"]) == ("mail", url)
+    assert "--handler is for a route without APP" in pulpo("run", f"{shop}:App", "--handler", "a:b").complaint
+
+    settings("[pulpo.routes.mail]\n[pulpo.routes.bills]\nweight = 1\n")
+    assert "--queue: for which of the routes" in pulpo("routes", f"{shop}:App", "--queue", url).complaint
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [

@@ -160,11 +160,13 @@ class Given:
             app = settings.app
         if app is None:
             return _application(self._routes(settings), settings)
-        self._refuse(_OF_THE_ROUTE, f" is for a route without APP; {app} says it in its own routes")
         return self._named(app, settings)
 
     def _named(self, app: str, settings: Settings) -> Application:
         found = load_application(app)
+        contained = not isinstance(found, (list, Dispatcher, Manager))
+        own = [name for name in _OF_THE_ROUTE if not (contained and name == "queue")]
+        self._refuse(own, f" is for a route without APP; {app} says it in its own routes")
         if isinstance(found, list):
             return _application(found, settings)
         if not isinstance(found, (Dispatcher, Manager)):
@@ -178,6 +180,8 @@ class Given:
         own = settings_of(container)
         if own is not None:  # the application has read its settings itself; the command line is stronger
             settings = attrs.evolve(own, **{name: self.options[name] for name in _SETTINGS if name in self.options})
+        if self.queue is not None:
+            settings = _on_queue(settings, self.queue)
         return Application(manager=manager_of(container, settings=settings, **_loop(settings)), settings=settings)
 
     def _refuse(self, names: Sequence[str], why: str) -> None:
@@ -231,6 +235,14 @@ class Given:
             if not callable(found["error_handler"]):
                 raise HandlerError(f"--error-handler {self.error_handler} cannot be called")
         return found
+
+
+def _on_queue(settings: Settings, queue: str) -> Settings:
+    """*settings* with their only route, or the one that is made when there is none, on *queue*."""
+    if len(settings.routes) > 1:
+        raise click.UsageError(f"--queue: for which of the routes {', '.join(settings.routes)}?")
+    routes = {name: attrs.evolve(route, queue=None) for name, route in settings.routes.items()}
+    return attrs.evolve(settings, queue=queue, routes=routes)
 
 
 def _application(routes: list[Route], settings: Settings) -> Application:

@@ -98,10 +98,10 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
 
 def _work(wanted: Given, settings: Settings, tell: Teller, leash: Leash | None = None) -> Report:
     application = wanted.load(settings)
-    dispatcher = application.dispatcher
+    dispatcher, own = application.dispatcher, application.settings
     _check_queues(dispatcher)
-    around: list[Any] = [control] if settings.control else []
-    around += beside(dispatcher, health_port=settings.health_port, health_host=settings.health_host)
+    around: list[Any] = [control] if own.control else []
+    around += beside(dispatcher, health_port=own.health_port, health_host=own.health_host)
     if leash is None or leash.speaks:
         tell.start(dispatcher)
     if leash is not None:
