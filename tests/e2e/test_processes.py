@@ -1,5 +1,6 @@
 """Several workers under a supervisor: killed, signalled, given wrong settings, and left alone by it."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -163,12 +164,15 @@ def is_alive(pid: int) -> bool:
 def test_a_limit_of_messages_holds_for_all_workers_together(shop: Shop) -> None:
     shop.write(NOTE)
     publish(shop, 20)
-    outcome = shop.pulpo("run", "--handler", "jobs:note", "--processes", "2", "--max-messages", "7", "--json")
+    limited = ("run", "--handler", "jobs:note", "--processes", "2", "--max-messages", "7")
+    outcome = shop.pulpo(*limited, "--json", "--log-format", "json", "-v")
 
     assert outcome.status == 0
     assert outcome.json["total"]["acked"] == 7
     assert sorted(each["total"]["acked"] for each in outcome.json["workers"]) == [3, 4]
     assert shop.counts()["ready"] == 13
+    records = [json.loads(line) for line in outcome.err.splitlines()]
+    assert Counter(each["worker"] for each in records if " acked " in each["event"]) == {1: 4, 2: 3}
 
 
 def test_a_paused_route_stays_paused_in_the_worker_that_takes_the_place_of_another(shop: Shop) -> None:

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict
 
 from .output import at_terminal
+from .session import session
 
 #: Loggers whose INFO is about the process and not about messages: it is shown unless less is wanted.
 _SPEAK_UP: Final = ("pulpo.manager", "pulpo.run", "pulpo.health")
@@ -50,6 +51,9 @@ def configure(verbosity: int, *, form: str, level: str | None = None) -> None:
     """
     handler = _StderrHandler()
     handler.setFormatter(_json() if form == "json" else _console())
+    leash = session().leash
+    if leash is not None:
+        handler.addFilter(_Mark(leash.orders.place + 1))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     for name, least in (_all_from(level) if level else LEVELS[max(min(verbosity, 2), -1)]).items():
@@ -67,6 +71,18 @@ def write_in_blocks() -> None:
     root.handlers[:] = [
         logging.handlers.MemoryHandler(capacity=100, flushLevel=logging.ERROR, target=each) for each in root.handlers
     ]
+
+
+@attrs.frozen
+class _Mark:
+    """Says in every record which of several workers it is from."""
+
+    worker: int
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record is shown."""
+        record.pulpo_worker = self.worker
+        return True
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
