@@ -41,7 +41,7 @@ class TestBeanstalkd(AdapterContract):
             "C033",  # late acknowledgements are refused
             "C052",  # what is given back counts as a delivery
             *("C057", "C058", "C059"),  # the time of a broker cannot be moved
-            *("C113", "C114", "C115", "C116", "C119"),  # no groups
+            *("C113", "C114", "C115", "C116", "C117", "C119"),  # no groups
             *("C171", "C172", "C174"),  # it can be paused, has priorities and delays
             *("C176", "C177", "C178"),  # no transactions
         }

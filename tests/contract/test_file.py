@@ -19,7 +19,7 @@ class TestFile(AdapterContract):
 
     # No broker that could be cut off, stopped or restarted; no groups; all else is declared, so not refused.
     may_skip = frozenset(
-        "C033 C045 C069 C082 C113 C114 C115 C116 C119 C160 C161 C162 C163 C171 C172 C174 C175".split()  # noqa: SIM905 - ids
+        "C033 C045 C069 C082 C113 C114 C115 C116 C117 C119 C160 C161 C162 C163 C171 C172 C174 C175".split()  # noqa: SIM905 - ids
     )
 
     @pytest.fixture(autouse=True)

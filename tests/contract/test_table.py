@@ -42,7 +42,7 @@ class TestTable(_Contract):
             "C045",  # delays have no limit
             *("C069", "C082", "C160", "C161", "C162", "C163"),  # there is no broker, and no connection
             *("C008", "C022", "C023", "C029", "C092", "C158", "C178"),  # bodies have no limit
-            *("C113", "C114", "C115", "C116", "C119"),  # no groups
+            *("C113", "C114", "C115", "C116", "C117", "C119"),  # no groups
             *("C129", "C130", "C133", "C138", "C139"),  # no peek
             *("C135", "C136", "C137"),  # no pause
             *("C172", "C174"),  # priorities and delays

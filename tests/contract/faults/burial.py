@@ -93,6 +93,17 @@ class ForgetsGroups(Faulty):
         return attrs.evolve(envelope, group=None)
 
 
+@caught_by("C117")
+class HandsOutAGroupBackwards(Faulty):
+    """Takes a whole group at once, and hands it out as it lies on the pile."""
+
+    def published(self, envelope):
+        return attrs.evolve(envelope, group=None)
+
+    async def receive(self, limit, wait):
+        return [*reversed(await super().receive(limit, wait))]
+
+
 @caught_by("C115")
 class ReordersAGroupOnFailure(Faulty):
     """Puts a failed message of a group behind the others."""

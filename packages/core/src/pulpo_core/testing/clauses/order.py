@@ -72,6 +72,22 @@ async def the_urgent_overtake_when_due(bench: Bench) -> None:
     assert await one_by_one(bench, 3) == [b"urgent", b"plain", b"last"]
 
 
+@clause("C117", needs=[GROUPS])
+async def a_group_comes_in_its_order(bench: Bench) -> None:
+    """Messages of a group come in the order in which they were published, also where one receive brings several."""
+    for number in range(6):
+        await bench.publish(bench.envelope(b"%d" % number, group="g"))
+
+    came: list[bytes] = []
+    while len(came) < 6:
+        received = await bench.receive(10, wait=bench.delay)
+        assert received, f"only {len(came)} of 6 messages came"
+        came += bodies([*received])
+        await bench.ack(*received)
+
+    assert came == [b"%d" % number for number in range(6)]
+
+
 @clause("C113", needs=[GROUPS])
 async def a_group_is_handed_out_one_by_one(bench: Bench) -> None:
     """While one message of a group is in hand, nobody gets another of it; other groups go on."""
