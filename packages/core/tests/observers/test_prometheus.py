@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pulpo_core import Bury, Dispatcher, Handlers, Message, Route, Until, open_publisher
 from pulpo_core.adapters.memory import MemoryAdapter
@@ -223,3 +224,24 @@ def test_core_does_not_load_what_is_an_extra():
 
     code = "import sys, pulpo_core, pulpo_core.observers; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_scraped_can_be_parsed_and_has_each_family_once():
+    observer = PrometheusObserver([Route("memory://shop", handlers())])
+    observer(Alarm(route="memory://shop", text="look"))
+
+    metrics = observer.metrics()
+    names = [family.name for family in text_string_to_metric_families(metrics.text().decode())]
+
+    assert metrics.content_type.startswith("text/plain")
+    assert {"pulpo_alarms", "pulpo_messages", "process_cpu_seconds"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_two_observers_have_a_registry_each_unless_told_otherwise():
+    registry = CollectorRegistry()
+    first, second = PrometheusObserver(), PrometheusObserver(registry=registry)
+
+    assert first.registry is not second.registry
+    with pytest.raises(ValueError, match="Duplicated"):
+        PrometheusObserver(registry=registry)
