@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import pytest
 from dependency_injector import containers, providers
+from dependency_injector.wiring import Provide, inject
 
 from pulpo_core import (
     ApplicationError,
@@ -358,6 +359,22 @@ def test_what_is_not_wired_is_named():
 
     with pytest.raises(ApplicationError, match=r"the container is not complete: .*Incomplete\.mailer"):
         manager_of(Incomplete())
+
+
+def test_a_function_that_would_get_markers_instead_of_its_parts_is_refused():
+    @inject
+    async def handler(payload, mailer=Provide["mailer"]): ...
+
+    class Unwired(containers.DeclarativeContainer):
+        mailer = providers.Object("a mailer")
+        pulpo = providers.Container(
+            PulpoContainer,
+            handlers=providers.Dict(x=providers.Object(handler)),
+            settings=providers.Object(Settings(queue=URL)),
+        )
+
+    with pytest.raises(ApplicationError, match="its parameter 'mailer' is to be injected, and no module is wired"):
+        manager_of(Unwired())
 
 
 def test_a_route_without_handlers_says_what_to_give():

@@ -22,10 +22,10 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeGuard
 
 import attrs
-from dependency_injector import containers, errors, providers
+from dependency_injector import containers, errors, providers, wiring
 
 from pulpo_core.application.dispatcher import Dispatcher
-from pulpo_core.application.handlers import Handlers
+from pulpo_core.application.handlers import Handlers, as_table
 from pulpo_core.application.making import PerMessage
 from pulpo_core.application.manager import Manager
 from pulpo_core.application.publishers import Publishers
@@ -37,6 +37,9 @@ from pulpo_core.domain.errors import ApplicationError, PulpoError
 
 Provider = providers.Provider[Any]
 Container = containers.Container
+
+#: Defaults that stand for something else until their module is wired.
+_MARKERS: Any = (wiring.Provide, wiring.Provider)
 
 
 def _routes(
@@ -164,8 +167,10 @@ def manager_of(container: Container, *, settings: Settings | None = None, **opti
     if settings is not None:
         pulpo.settings.override(providers.Object(settings))
     _check(container)
+    dispatcher = _made(pulpo.dispatcher)
+    _check_injected(container, dispatcher)
     around = (lambda _: resources_of(container), lambda _: pulpo.publisher())
-    return Manager(_made(pulpo.dispatcher), around=around, **options)
+    return Manager(dispatcher, around=around, **options)
 
 
 def settings_of(container: Container) -> Settings | None:
@@ -195,6 +200,19 @@ def _check(container: Container) -> None:
         container.check_dependencies()
     except errors.Error as error:
         raise ApplicationError(f"the container is not complete: {error}") from error
+
+
+def _check_injected(container: Container, dispatcher: Dispatcher) -> None:
+    """A function whose module was not wired would get markers instead of what they stand for."""
+    if container.wired_to_modules:
+        return
+    for bound in (bound for route in dispatcher.routes for bound in as_table(route.handlers)):
+        for parameter in inspect.signature(bound.target).parameters.values():
+            if isinstance(parameter.default, _MARKERS):
+                raise ApplicationError(
+                    f"{bound.name}: its parameter {parameter.name!r} is to be injected, and no module is wired: give"
+                    " the container a wiring_config, or let a provider make the handler"
+                )
 
 
 def _made(provider: Provider) -> Any:
