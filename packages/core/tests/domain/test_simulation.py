@@ -48,7 +48,7 @@ def test_attempts_fall_off_as_the_failure_rate_says():
 def test_messages_are_published_evenly():
     lives = run(messages=4, over=60, failure_rate=0).lives
 
-    assert [life.published.total_seconds() for life in lives] == [0, 15, 30, 45]
+    assert [life.starts[0].total_seconds() for life in lives] == [0, 15, 30, 45]
 
 
 def test_during_an_outage_everything_fails_and_after_it_the_load_comes_back():
@@ -78,6 +78,10 @@ def test_a_quantile_is_one_of_the_times():
     assert quantile(times, 1) == timedelta(seconds=10)
     assert quantile(times, 0) == timedelta(seconds=1)
     assert quantile([], 0.5) is None
+
+
+def test_a_high_limit_is_reached():
+    assert run(Policy(max_attempts=500, backoff=FIXED), messages=1, failure_rate=1).spread(Tally.BURIED) == {500: 1}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ _OVER_OUTAGE: Final = 2
 @click.option("--max-age", type=SPAN, help="No retry so long after publishing.")
 @click.option(
     "--messages",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, 100_000),
     default=1000,
     show_default=True,
     metavar="N",

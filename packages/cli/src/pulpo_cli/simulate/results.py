@@ -71,8 +71,7 @@ class Results:
     @property
     def width(self) -> timedelta:
         """A span in which the load is counted: such that there are no more than a screen shows."""
-        starts = self.simulation.starts
-        whole = starts[-1] if starts else timedelta()
+        whole = self.simulation.last_start
         return next((each for each in _WIDTHS if whole < each * _BINS), _WIDTHS[-1])
 
     @property

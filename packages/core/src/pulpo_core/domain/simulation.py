@@ -19,6 +19,9 @@ from .decision import Tally
 from .errors import ConfigurationError
 from .outcome import Handled, Outcome
 
+#: Where nothing limits attempts, or hardly, a message that is not settled after so many is taken for one that never is.
+MOST_ATTEMPTS: Final = 200
+
 _HANDLED: Final = Handled()
 
 
@@ -54,35 +57,30 @@ class Life:
     """One message from its publishing to its end.
 
     Attributes:
-        published: when, after the beginning of the simulation.
-        steps: its attempts.
+        starts: when each attempt began, after the beginning of the simulation; the first when it was published.
+        ended: when the last of them was settled.
+        tally: how it ended; `None` when it had not after `MOST_ATTEMPTS`.
     """
 
-    published: timedelta
-    steps: Sequence[Step]
+    starts: Sequence[timedelta]
+    ended: timedelta
+    tally: Tally | None
 
     @property
     def attempts(self) -> int:
         """How many times it was handed out."""
-        return len(self.steps)
-
-    @property
-    def tally(self) -> Tally | None:
-        """How it ended; `None` when it had not after `MANY_ATTEMPTS`."""
-        last = self.steps[-1]
-        return last.decision.tally if last.delay is None else None
+        return len(self.starts)
 
     @property
     def took(self) -> timedelta:
         """From its publishing to its last settlement."""
-        return self.steps[-1].ends - self.steps[0].begins
+        return self.ended - self.starts[0]
 
 
 @attrs.frozen(slots=True)
 class Simulation:
     """What became of all messages."""
 
-    beginning: datetime
     lives: Sequence[Life]
 
     def spread(self, tally: Tally) -> Mapping[int, int]:
@@ -95,18 +93,18 @@ class Simulation:
 
     @property
     def unfinished(self) -> int:
-        """How many were still being retried after `MANY_ATTEMPTS`."""
+        """How many were still being retried after `MOST_ATTEMPTS`."""
         return sum(life.tally is None for life in self.lives)
 
     @property
-    def starts(self) -> Sequence[timedelta]:
-        """When each attempt of any message began, in order."""
-        return sorted(step.begins - self.beginning for life in self.lives for step in life.steps)
+    def last_start(self) -> timedelta:
+        """When the last attempt of all began."""
+        return max(life.starts[-1] for life in self.lives)
 
     def load(self, width: timedelta) -> Sequence[int]:
         """How many attempts began in each span of *width*, from the beginning to the last attempt."""
-        counted = Counter(start // width for start in self.starts)
-        return [counted[index] for index in range(max(counted, default=-1) + 1)]
+        counted = Counter(start // width for life in self.lives for start in life.starts)
+        return [counted[index] for index in range(max(counted) + 1)]
 
 
 def quantile(times: Sequence[timedelta], share: float) -> timedelta | None:
@@ -131,9 +129,21 @@ def simulate(premises: Premises, workload: Workload, random: Callable[[], float]
         for index in range(workload.messages):
             after = workload.over * index / workload.messages
             steps = course(_published(premises, after), outcome_at, random)
-            yield Life(after, tuple(islice(steps, MANY_ATTEMPTS)))
+            yield _life(islice(steps, most), beginning)
 
-    return Simulation(beginning, tuple(lives()))
+    limit = premises.policy.attempts_limit
+    most = int(limit) if limit <= MANY_ATTEMPTS else MOST_ATTEMPTS
+    return Simulation(tuple(lives()))
+
+
+def _life(steps: Iterator[Step], beginning: datetime) -> Life:
+    made = list(steps)
+    last = made[-1]
+    return Life(
+        starts=tuple(step.begins - beginning for step in made),
+        ended=last.ends - beginning,
+        tally=last.decision.tally if last.delay is None else None,
+    )
 
 
 def _published(premises: Premises, after: timedelta) -> Premises:
