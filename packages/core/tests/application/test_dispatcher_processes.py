@@ -235,6 +235,35 @@ async def until(happened):
             await asyncio.sleep(0.02)
 
 
+ORPHAN = """
+import time
+from pulpo_core import *
+
+handlers = Handlers()
+
+@handlers("job", runs_in="process")
+def job(payload):
+    print(__import__("os").getpid(), flush=True)
+    while True: pass
+
+if __name__ == "__main__":
+    with open_publisher_sync("memory://jobs") as publisher:
+        publisher.publish(Message(request_type="job", body={"payload": 1}))
+    Manager(Route("memory://jobs", handlers)).run()
+"""
+
+
+def test_when_its_worker_is_killed_it_ends_in_the_middle_of_its_work(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(ORPHAN)
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        pid = int(worker.stdout.readline())
+        worker.kill()
+
+    asyncio.run(gone(pid))
+
+
 PROGRAM = """
 from pulpo_core import *
 

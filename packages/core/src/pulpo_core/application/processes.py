@@ -212,9 +212,18 @@ def serve(connection: Connection) -> None:
     for each in _SIGNALS:
         signal.signal(each, lambda *_: None)  # what a handler starts gets the default back; ignoring would be inherited
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    threading.Thread(target=_end_with_worker, name="pulpo-worker-watch", daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send_bytes(_answer(connection.recv_bytes()))
+
+
+def _end_with_worker() -> None:
+    """Leave a handler that still computes when its worker is gone: somebody else gets its message after the lease."""
+    worker = multiprocessing.parent_process()
+    if worker is not None:
+        worker.join()
+        os._exit(1)
 
 
 def _answer(request: bytes) -> bytes:
