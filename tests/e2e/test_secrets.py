@@ -109,8 +109,8 @@ def test_a_secret_in_a_url_is_refused_without_being_quoted(shop: Shop, url: str)
 
 
 @pytest.fixture
-def metrics(shop: Shop) -> Iterator[str]:
-    """The metrics of a worker that has handled what is secret."""
+def told(shop: Shop) -> Iterator[str]:
+    """The metrics and the status of a worker that has handled what is secret."""
     shop.write(JOBS)
     port = free_port()
     secret = ("--header", f"token={CANARY}-of-a-header", "--body", f'{{"payload": "{CANARY}-of-a-body"}}')
@@ -119,14 +119,16 @@ def metrics(shop: Shop) -> Iterator[str]:
     with shop.start("run", *HANDLERS, "--health-port", str(port), "-q") as worker:
         wait_until(lambda: shop.journal, "a message was handled")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-            yield answer.read().decode()
+            metrics = answer.read().decode()
+        yield metrics + shop.pulpo("status", "--json").out
         worker.signal(signal.SIGTERM)
         assert worker.end().status == 0
 
 
-def test_metrics_tell_neither_bodies_nor_what_a_producer_invents(metrics: str) -> None:
-    assert "pulpo" in metrics
-    assert CANARY not in metrics
+def test_metrics_and_status_tell_neither_bodies_nor_what_a_producer_invents(told: str) -> None:
+    assert "pulpo_" in told
+    assert '"routes"' in told
+    assert CANARY not in told
 
 
 TRAP = """
