@@ -143,7 +143,8 @@ async def test_resources_that_were_opened_are_closed_when_another_cannot_be():
 
     report = await manager_of(container).serve()
 
-    assert isinstance(report.error, ConnectionError)
+    assert str(report.error) == "a resource of the container cannot be opened: ConnectionError: no database"
+    assert report.status == 1
     assert HEARD == ["pool opened", "pool closed"]
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeGuard
 
@@ -30,7 +30,8 @@ from pulpo_core.application.making import PerMessage
 from pulpo_core.application.manager import Manager
 from pulpo_core.application.publishers import Publishers
 from pulpo_core.application.route import Route
-from pulpo_core.config.routes import dispatcher_options, route_of
+from pulpo_core.config.routes import route_of
+from pulpo_core.config.running import dispatcher_of, tracing_of
 from pulpo_core.config.settings import RouteSettings, Settings
 from pulpo_core.domain.decision import error_text
 from pulpo_core.domain.errors import ApplicationError, PulpoError
@@ -67,12 +68,17 @@ def _routes(
 
 
 def _dispatcher(
-    settings: Settings, routes: Sequence[Route], observers: Sequence[Any], clock: Any, jitter: Any
+    settings: Settings, routes: Sequence[Route], tracing: Any, observers: Sequence[Any], clock: Any, jitter: Any
 ) -> Dispatcher:
-    return Dispatcher(routes, observers=observers, clock=clock, jitter=jitter, **dispatcher_options(settings))
+    return dispatcher_of(settings, routes, tracing=tracing, observers=observers, clock=clock, jitter=jitter)
 
 
-def _publisher(settings: Settings, **parts: Any) -> Publishers:
+def _publisher(
+    settings: Settings, tracing: Any, middleware: Sequence[Any], observers: Sequence[Any], **parts: Any
+) -> Publishers:
+    if tracing is not None:
+        middleware, observers = (*middleware, tracing.send), (*observers, tracing)
+    parts |= {"middleware": middleware, "observers": observers}
     queues = {name: url for name, route in settings.routes.items() if (url := route.queue or settings.queue)}
     default = settings.queue or (next(iter(queues.values())) if len(queues) == 1 else None)
     return Publishers(queues, default=default, **parts)
@@ -90,8 +96,9 @@ class PulpoContainer(containers.DeclarativeContainer):
         middleware, publish_middleware: of every route, outside of the routes' own.
         error_handler: of every route that has none of its own.
         adapter: opens every queue, whatever its URL, instead of the installed adapters.
-        observers: told what happens.
+        observers: told what happens, publishing included.
         clock, jitter: time and chance.
+        tracing: tells OpenTelemetry of what is published and handled; `None` unless the settings want it.
         publisher: publishes to the routes' queues by their names; open while the application runs.
         dispatcher: runs the routes; a new one each time, since each runs once.
     """
@@ -114,10 +121,20 @@ class PulpoContainer(containers.DeclarativeContainer):
         error_handler=error_handler,
         adapter=adapter,
     )
+    tracing = providers.Singleton(tracing_of, settings)
     publisher = providers.Singleton(
-        _publisher, settings, middleware=publish_middleware, adapter=adapter, clock=clock, jitter=jitter
+        _publisher,
+        settings,
+        tracing,
+        middleware=publish_middleware,
+        observers=observers,
+        adapter=adapter,
+        clock=clock,
+        jitter=jitter,
     )
-    dispatcher = providers.Factory(_dispatcher, settings, routes, observers=observers, clock=clock, jitter=jitter)
+    dispatcher = providers.Factory(
+        _dispatcher, settings, routes, tracing, observers=observers, clock=clock, jitter=jitter
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ running
@@ -182,17 +199,25 @@ def settings_of(container: Container) -> Settings | None:
 
 @asynccontextmanager
 async def resources_of(container: Container) -> AsyncGenerator[None]:
-    """The resources of *container*, open inside the context, and closed also when one of them failed to open."""
+    """The resources of *container*, open inside the context, and closed also when one of them failed to open.
+
+    Raises:
+        PulpoError: one cannot be opened or closed; what it says itself is the cause.
+    """
     try:
-        await _finished(container.init_resources())
+        await _finished(container.init_resources, "opened")
         yield
     finally:
-        await _finished(container.shutdown_resources())
+        await _finished(container.shutdown_resources, "closed")
 
 
-async def _finished(work: Any) -> None:
-    if inspect.isawaitable(work):
-        await work
+async def _finished(work: Callable[[], Any], what: str) -> None:
+    try:
+        done = work()
+        if inspect.isawaitable(done):
+            await done
+    except Exception as error:
+        raise PulpoError(f"a resource of the container cannot be {what}: {error_text(error)}") from error
 
 
 def _check(container: Container) -> None:
