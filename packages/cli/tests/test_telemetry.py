@@ -1,12 +1,13 @@
 """Health, metrics and traces of a worker, and what is said where an extra is not installed."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pulpo_cli.telemetry import beside, traced_routes
-from pulpo_core import ApplicationError, Dispatcher, Route
+from pulpo_cli.telemetry import beside
+from pulpo_core import Dispatcher, Route
 
 from .conftest import Pulpo
 
@@ -48,11 +49,16 @@ def test_health_is_for_this_host_unless_told_otherwise() -> None:
     assert (here.__self__.host, everywhere.__self__.host) == ("127.0.0.1", "0.0.0.0")
 
 
-def test_traces_without_opentelemetry_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_without_opentelemetry_name_the_extra(
+    pulpo: Pulpo, url: str, monkeypatch: pytest.MonkeyPatch, application: Callable[[str], str]
+) -> None:
     without(monkeypatch, "pulpo_core.observers.otel")
+    jobs = application("def note(payload): pass")
 
-    with pytest.raises(ApplicationError, match=r"pip install 'pulpo-core\[otel\]'"):
-        traced_routes(dispatcher().routes)
+    outcome = pulpo("run", "--queue", url, "--handler", f"{jobs}:note", "--burst", "--traces")
+
+    assert outcome.status == 4
+    assert outcome.complaint == "pulpo: OpenTelemetry is not installed: pip install 'pulpo-core[otel]'"
 
 
 def test_top_without_textual_names_the_extra(pulpo: Pulpo, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,19 +15,19 @@ from pulpo_core.config import (
     Loaded,
     RouteSettings,
     Settings,
-    dispatcher_options,
+    dispatcher_of,
     legacy_source,
     load_object,
     load_translator,
     read_settings,
     route_of,
     routes_of,
+    tracing_of,
 )
 
 from .loading import load_application, load_handlers, make_importable
 from .output import complain
 from .session import session
-from .telemetry import traced_routes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -246,8 +246,7 @@ def _on_queue(settings: Settings, queue: str) -> Settings:
 
 
 def _application(routes: list[Route], settings: Settings) -> Application:
-    traced, observers = traced_routes(routes) if settings.traces else (routes, [])
-    dispatcher = Dispatcher(traced, observers=observers, **dispatcher_options(settings))
+    dispatcher = dispatcher_of(settings, routes, tracing=tracing_of(settings))
     return Application(manager=Manager(dispatcher, **_loop(settings)), settings=settings)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import rich_click as click
 
-from pulpo_core import ApplicationError, Dispatcher, Observer, Route
+from pulpo_core import Dispatcher
 from pulpo_core.observers.health import HealthServer, Metrics
 
 from .session import session
@@ -51,20 +51,6 @@ def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str 
     metrics, around = _metrics(dispatcher)
     server = HealthServer(host=health_host or "127.0.0.1", port=port_of_child(health_port), metrics=metrics)
     return [server.around, *around]
-
-
-def traced_routes(routes: Sequence[Route]) -> tuple[list[Route], list[Observer]]:
-    """*routes* whose handling is traced, and who is to observe their dispatcher for that.
-
-    Raises:
-        ApplicationError: OpenTelemetry's API is not installed.
-    """
-    try:
-        from pulpo_core.observers.otel import Tracing  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ApplicationError("OpenTelemetry is not installed: pip install 'pulpo-core[otel]'") from error
-    tracing = Tracing()
-    return tracing.instrument(routes), [tracing]
 
 
 def port_of_child(port: int) -> int:

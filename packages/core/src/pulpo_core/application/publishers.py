@@ -14,6 +14,7 @@ from pulpo_core.domain.message import Message
 from pulpo_core.ports.adapter import Adapter, Queue
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import PublishMiddleware, Translator
+from pulpo_core.ports.observer import Observer
 from pulpo_core.translators.json import PulpoJson
 
 from .clock import SystemClock, SystemJitter
@@ -34,6 +35,7 @@ class Publishers:
         default: the URL for what names no queue.
         translator: the format to write; pulpo's own JSON unless given.
         middleware: each sees every message before it is encoded, and returns the one to publish.
+        observers: told what was published, and what was not.
         adapter: opens every queue instead of the installed adapters.
         clock, jitter: time and chance; the system's unless given.
     """
@@ -45,6 +47,7 @@ class Publishers:
         default: str | None = None,
         translator: Translator | None = None,
         middleware: Sequence[PublishMiddleware] = (),
+        observers: Sequence[Observer] = (),
         adapter: Adapter | None = None,
         clock: Clock | None = None,
         jitter: Jitter | None = None,
@@ -53,6 +56,7 @@ class Publishers:
         self._default = default
         self._translator = translator or PulpoJson()
         self._middleware = tuple(middleware)
+        self._observers = tuple(observers)
         self._adapter = adapter
         self._clock: Clock = clock or SystemClock()
         self._jitter: Jitter = jitter or SystemJitter()
@@ -89,7 +93,7 @@ class Publishers:
             jitter=self._jitter,
             middleware=self._middleware,
         )
-        return MessagePublisher(opened, encoder)
+        return MessagePublisher(opened, encoder, url=url, observers=self._observers)
 
     def _url(self, queue: str | None) -> str:
         if queue is None:

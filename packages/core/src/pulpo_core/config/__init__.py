@@ -13,12 +13,12 @@ from .references import call, did_you_mean, kind_of, load_object
 from .routes import (
     TRANSLATORS,
     add_handler,
-    dispatcher_options,
     load_translator,
     policy_of,
     route_of,
     routes_of,
 )
+from .running import dispatcher_of, tracing_of
 from .settings import (
     FONTS,
     LOG_FORMATS,
@@ -54,7 +54,7 @@ __all__ = [
     "add_handler",
     "call",
     "did_you_mean",
-    "dispatcher_options",
+    "dispatcher_of",
     "entries",
     "kind_of",
     "legacy_source",
@@ -68,4 +68,5 @@ __all__ = [
     "said",
     "sample",
     "toml_of",
+    "tracing_of",
 ]

@@ -94,6 +94,10 @@ class Tracing:
         """`pulpo_core.open_publisher_sync`, traced; the span that is current in the calling thread is the parent."""
         return open_publisher_sync(url, **self._with_tracing(url, options))
 
+    def send(self, message: Message) -> Message:
+        """Publish middleware for a publisher to any queue which this object observes, such as `Publishers`."""
+        return self._begun("send", {}, message, is_told=True)
+
     def __call__(self, event: Event) -> None:
         """Complete the spans that *event* is about."""
         match event:
@@ -182,23 +186,24 @@ class Tracing:
         parsed = parse_url(url)
         name, fixed = f"send {destination(parsed)}", _attributes(parsed, "send")
 
-        def send(message: Message) -> Message:
-            parent = None if trace.get_current_span().get_span_context().is_valid else _carrier(message)
-            span = self._tracer.start_span(
-                name,
-                kind=SpanKind.PRODUCER,
-                context=_PROPAGATOR.extract(parent, context=Context()) if parent else None,
-                attributes={**fixed, **_facts(message, None)},
-            )
-            carrier: dict[str, str] = {}
-            _PROPAGATOR.inject(carrier, context=trace.set_span_in_context(span))
-            if is_told():
-                self._wait_for(message.uid or "", span)
-            else:
-                span.end()
-            return message.with_header(**carrier)
+        return lambda message: self._begun(name, fixed, message, is_told=is_told())
 
-        return send
+    def _begun(self, name: str, fixed: Mapping[str, Any], message: Message, *, is_told: bool) -> Message:
+        """*message* with the context of a span that has begun, and that ends when it *is_told* what became of it."""
+        parent = None if trace.get_current_span().get_span_context().is_valid else _carrier(message)
+        span = self._tracer.start_span(
+            name,
+            kind=SpanKind.PRODUCER,
+            context=_PROPAGATOR.extract(parent, context=Context()) if parent else None,
+            attributes={**fixed, **_facts(message, None)},
+        )
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier, context=trace.set_span_in_context(span))
+        if is_told:
+            self._wait_for(message.uid or "", span)
+        else:
+            span.end()
+        return message.with_header(**carrier)
 
     def _wait_for(self, uid: str, span: Span) -> None:
         self._sending[uid] = span
