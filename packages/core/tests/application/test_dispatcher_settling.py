@@ -1,6 +1,7 @@
 """Settling: in batches, beside everything else, repeated where that is safe, and never more than once counted."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -17,7 +18,7 @@ from pulpo_core import (
     Unavailable,
     Until,
 )
-from pulpo_core.events import LeaseGone, Settled, SettleFailed
+from pulpo_core.events import Alarm, LeaseGone, Settled, SettleFailed
 from pulpo_core.testing import virtual_time
 
 from .fakes import (
@@ -366,3 +367,23 @@ async def test_a_cancellation_inside_an_adapter_is_a_failure_that_passes_and_end
     assert handler.types[-1] == "next"
     assert worker.ledger.acked == 2
     assert worker.ledger.in_hand == 0
+
+
+@virtual_time
+async def test_a_retry_that_its_queue_cannot_put_off_for_so_long_comes_sooner_and_is_told():
+    url, adapter = fresh_url(), FaultyAdapter({"max_retry_delay": timedelta(hours=1)})
+    await publish(url, payload(2 * 3600), payload(60))
+
+    async def handler(message: Message):
+        await asyncio.sleep(600)
+        return Retry(message.payload)
+
+    async with running(Route(url, handler, adapter=adapter)) as worker:
+        await pass_time(601)
+
+        long, short = [event.settlement.delay for event in worker.of_kind(Settled)]
+        [alarm] = worker.of_kind(Alarm)
+        assert long == timedelta(minutes=50)
+        assert timedelta(minutes=1) <= short < timedelta(minutes=2)
+        assert alarm.text.startswith("a retry comes after 0:50:00 and not 2:0")
+        worker.stop(now=True)

@@ -35,7 +35,7 @@ from pulpo_core.domain.outcome import (
 )
 from pulpo_core.domain.policy import Policy, guard
 from pulpo_core.domain.routing import RouteTable
-from pulpo_core.domain.settlement import Ack, Reason
+from pulpo_core.domain.settlement import Ack, Reason, Retry, Settlement
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import Middleware, Next
 from pulpo_core.ports.observer import Alarm, Event, Started
@@ -138,7 +138,16 @@ class Pipeline:
         if decision.settlement is None:
             return decision
         spent = timedelta(seconds=self.clock.monotonic() - held.received_at)
-        return attrs.evolve(decision, settlement=plan(decision.settlement, self.capabilities, held=spent))
+        planned = plan(decision.settlement, self.capabilities, held=spent)
+        if isinstance(planned, Retry):
+            self._tell_if_sooner(decision.settlement, planned)
+        return attrs.evolve(decision, settlement=planned)
+
+    def _tell_if_sooner(self, wanted: Settlement, planned: Retry) -> None:
+        """A retry that its queue cannot put off for so long comes earlier, which nobody asked for."""
+        if isinstance(wanted, Retry) and (wanted.delay or timedelta()) > (planned.delay or timedelta()):
+            text = f"a retry comes after {planned.delay} and not {wanted.delay}: its queue keeps none for longer"
+            self.emit(Alarm(route=self.route.name, text=text))
 
     def _situation(self, held: Held) -> Situation:
         message, envelope = held.message, held.delivery.envelope
