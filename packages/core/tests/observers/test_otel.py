@@ -7,6 +7,7 @@ from itertools import count
 
 import attrs
 import pytest
+from dependency_injector import containers, providers
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -28,6 +29,8 @@ from pulpo_core import (
     open_queue,
 )
 from pulpo_core.adapters.memory import MemoryAdapter
+from pulpo_core.config import RouteSettings, Settings
+from pulpo_core.container import PulpoContainer, manager_of
 from pulpo_core.domain.url import parse_url
 from pulpo_core.observers import otel
 from pulpo_core.observers.otel import Tracing, destination
@@ -376,3 +379,34 @@ NAMES = {
 @pytest.mark.parametrize(("text", "name"), NAMES.items(), ids=NAMES)
 def test_a_destination_is_the_queues_own_name(text, name):
     assert destination(parse_url(text)) == name
+
+
+class Shop(containers.DeclarativeContainer):
+    """An application whose handler publishes by the container's publisher."""
+
+    pulpo = providers.Container(PulpoContainer)
+
+
+async def test_an_application_in_a_container_is_traced_and_so_is_what_it_publishes(traces, url, monkeypatch):
+    monkeypatch.setattr(trace, "get_tracer", lambda name, tracer_provider=None: traces.provider.get_tracer(name))
+    shop = Shop()
+    publisher = shop.pulpo.publisher
+
+    async def first(message):
+        await publisher().publish(Message(request_type="mail"), queue=f"{url}-mail")
+
+    settings = Settings(traces=True, burst=True, routes={"first": RouteSettings(queue=url)})
+    shop.pulpo.handlers.override(providers.Object(first))
+    async with open_publisher(url) as outside:
+        await outside.publish(Message(request_type="first"))
+
+    report = await manager_of(shop, settings=settings).serve()
+
+    assert report.error is None
+    processed, sent = traces.one("process "), traces.one("send ")
+    assert sent.name == f"send {url.removeprefix('memory://')}-mail"
+    assert sent.parent.span_id == processed.context.span_id
+
+
+def test_without_the_wish_to_nothing_is_traced():
+    assert Shop().pulpo.tracing() is None
