@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -157,3 +158,30 @@ class TestRetryBeyondTheCeiling:
         assert await settle(hopping, (delivery, Retry(timedelta(hours=11)))) == [None]
 
         assert server.requests["SendMessageBatch"] == sent
+
+
+@pytest.mark.parametrize(("receives", "told"), [(2, True), (20, False)])
+async def test_a_queue_that_moves_messages_on_before_a_hop_may_fail_is_told_at_the_start(
+    server: SqsServer, opener: Opener, caplog: pytest.LogCaptureFixture, receives: int, told: bool
+) -> None:
+    target = server.create("dead")
+    server.create("a", RedrivePolicy=json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": receives}))
+    async with opener("a", long_delay="hop") as queue:
+        await queue.receive(1, timedelta())
+
+    assert [f"after {receives} receives" in text for text in caplog.messages] == [True] * told
+
+
+async def test_a_hop_counts_as_one_receive_of_its_own_copy(
+    server: SqsServer, opener: Opener, clock: ManualClock
+) -> None:
+    target = server.create("dead")
+    server.create("a", RedrivePolicy=json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 1}))
+    async with opener("a", long_delay="hop") as queue:
+        await put(queue, 1, not_before=clock.now() + timedelta(hours=2))
+        await carry_on(queue, clock, hops=7)
+        await clock.advance(901)
+
+        [delivery] = await take(queue, 1)
+        assert delivery.attempt == 1
+    assert server.bodies("dead") == []

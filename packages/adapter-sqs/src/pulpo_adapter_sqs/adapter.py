@@ -351,7 +351,7 @@ async def _open(settings: SqsSettings, linger: timedelta, clock: Clock, jitter: 
     async with open_client("sqs", settings.endpoint) as client, background() as tasks:
         sources = [await find(client, address) for address in settings.addresses]
         channels = [Channel(client, source, tasks, linger=linger) for source in sources]
-        graveyard = Graveyard(client, tasks, settings.dlq)
+        graveyard = Graveyard(client, tasks, settings.dlq, settings.hops)
         hops = Hops(clock, tasks)
         queue = SqsQueue(
             url=settings.text,

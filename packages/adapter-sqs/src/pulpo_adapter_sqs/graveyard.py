@@ -27,6 +27,9 @@ log = logging.getLogger("pulpo.adapter.sqs")
 #: request, with them the handle, and neither changes a message.
 _PROBE: Final = "pulpo-asks-for-permission"
 
+#: A hop of a long delay may fail so often before SQS should take the message for one that nobody can handle.
+_HOP_TRIES: Final = 5
+
 _PROBES: Final[Mapping[str, Mapping[str, Any]]] = {
     "DeleteMessageBatch": {"Id": "0", "ReceiptHandle": _PROBE},
     "ChangeMessageVisibilityBatch": {"Id": "0", "ReceiptHandle": _PROBE, "VisibilityTimeout": 0},
@@ -39,11 +42,13 @@ class Graveyard:
 
     Attributes:
         dlq: the queue that was configured for those without a redrive policy.
+        hops: whether messages with long delays are received before their time.
     """
 
     _client: Client
     _tasks: Background
     dlq: Address | None = None
+    hops: bool = False
     _found: dict[str, Channel] = attrs.field(factory=dict, init=False)
 
     async def of(self, channel: Channel) -> Channel:
@@ -92,8 +97,17 @@ class Graveyard:
                 raise PermissionDenied(
                     f"a consumer must know the limits and the redrive policy of its queue: {channel.source.denied}"
                 )
+            self._warn_of_few_receives(channel.source)
             probes = [self._probe(channel.source, operation, entry) for operation, entry in _PROBES.items()]
             await self._tasks.run_all([self.of(channel), *probes])
+
+    def _warn_of_few_receives(self, source: Source) -> None:
+        if self.hops and source.max_receives is not None and source.max_receives < _HOP_TRIES:
+            log.warning(
+                "queue %r moves messages on after %d receives: one with a long delay is received for each try"
+                " to send it on, so raise maxReceiveCount to %d at least",
+                *(source.name, source.max_receives, _HOP_TRIES),
+            )
 
     async def _probe(self, source: Source, operation: str, entry: Mapping[str, Any]) -> None:
         try:
