@@ -46,6 +46,19 @@ def test_what_cannot_be_undone_is_asked_about(shop: Shop) -> None:
     assert "removed 3 messages" in screen
 
 
+def test_whatever_changes_a_queue_names_it_and_asks_how_many_are_meant(shop: Shop) -> None:
+    shop.pulpo("publish", "-q", "--payload", "x", "--count", "3")
+    other = f"file://{shop.folder}/other.db"
+
+    status, screen = at_terminal(shop, "move", "--to", other, types="n\n")
+    assert (status, shop.counts()["ready"]) == (1, 3)
+    assert "Move 3 ready messages of" in screen
+    assert "nothing was moved" in screen
+    status, screen = at_terminal(shop, "delete", "1", types="y\n")
+    assert (status, shop.counts()["ready"]) == (0, 2)
+    assert "Remove 1 message of" in screen
+
+
 def test_a_long_publish_shows_how_far_it_is_and_keeps_its_ids_whole(shop: Shop) -> None:
     status, screen = at_terminal(shop, "publish", "--payload", "x", "--count", "5000")
 

@@ -1,6 +1,7 @@
 """Buried messages told apart, chosen from, and kicked at a rate."""
 
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -41,6 +42,15 @@ def test_errors_that_differ_in_particulars_have_one_pattern(one: str, other: str
 def test_errors_of_different_causes_have_different_patterns() -> None:
     assert pattern_of("KeyError: 'name'") != pattern_of("ValueError: 'name'")
     assert pattern_of("timed out") != pattern_of("refused")
+
+
+@pytest.mark.parametrize("error", ["a" * 2_000, "'" * 2_000, "a:" * 1_000, "'a" * 1_000])
+def test_no_error_takes_long_to_be_told_apart(error: str) -> None:
+    began = time.perf_counter()
+    for _ in range(100):
+        pattern_of(error)
+
+    assert time.perf_counter() - began < 5  # a search that tries again at each character takes minutes
 
 
 def test_a_group_knows_its_oldest_and_its_newest() -> None:

@@ -79,6 +79,12 @@ def test_every_listed_exception_is_told_by_its_name():
     assert of("raised-reject", policy=policy) == [("LookupError", [(1, 1, Ack, Reason.REJECTED)])]
 
 
+def test_a_group_of_exceptions_is_told_by_what_is_in_it():
+    assert of("raised-fatal", policy=Policy(fatal=(ExceptionGroup, KeyError))) == [
+        ("KeyError", [(1, 1, Bury, Reason.FATAL)])
+    ]
+
+
 def test_every_time_limit_is_told():
     handlers = Handlers()
     handlers.add("a", handle, timeout=5)

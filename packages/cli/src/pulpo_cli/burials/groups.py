@@ -14,8 +14,8 @@ from pulpo_cli.tables import Column, print_table
 from pulpo_cli.units import NOTHING, number, shortened, span
 from pulpo_core import Record
 
-#: What differs between two errors of one cause: quoted text, numbers, identifiers with a digit in them.
-_PARTICULARS: Final = re.compile(r"""'[^']*'|"[^"]*"|\b[\w.:/-]*\d[\w.:/-]*""")
+#: Quoted text, and words with what joins them: each character is looked at once, however long an error is.
+_PARTS: Final = re.compile(r"""'[^']*'|"[^"]*"|[\w.:/-]+""")
 
 _ERROR_WIDTH: Final = 200  # of an error in a table that is not at a terminal
 
@@ -48,8 +48,12 @@ class Grouped:
 
 
 def pattern_of(error: str) -> str:
-    """*error* with an ellipsis for what differs from message to message."""
-    return _PARTICULARS.sub("…", error)
+    """*error* with an ellipsis for what differs from message to message: quoted text, and words with a digit."""
+    return _PARTS.sub(lambda part: "…" if _is_particular(part[0]) else part[0], error)
+
+
+def _is_particular(part: str) -> bool:
+    return part[0] in "'\"" or any(character.isdigit() for character in part)
 
 
 def type_of(record: Record) -> str | None:
