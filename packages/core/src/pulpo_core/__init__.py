@@ -60,7 +60,7 @@ from .translators.json import AnyJson, PulpoJson, document_of, message_of
 from .translators.text import PlainText
 
 if TYPE_CHECKING:
-    from .application.binding import BoundHandler, bind
+    from .application.binding import BoundHandler, RunsIn, bind
     from .application.clock import SystemClock, SystemJitter
     from .application.dispatcher import Dispatcher
     from .application.handlers import Handlers, as_table
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 
 #: What runs things needs asyncio, whose import takes longer than all the rest: it is loaded when it is asked for.
 _LATE = {
-    "application.binding": ("BoundHandler", "bind"),
+    "application.binding": ("BoundHandler", "RunsIn", "bind"),
     "application.clock": ("SystemClock", "SystemJitter"),
     "application.dispatcher": ("Dispatcher",),
     "application.handlers": ("Handlers", "as_table"),
@@ -198,6 +198,7 @@ __all__ = [
     "Retry",
     "RetryMessage",
     "Route",
+    "RunsIn",
     "S3Notification",
     "Scope",
     "ScratchQueues",
