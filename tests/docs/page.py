@@ -16,6 +16,7 @@ from types import ModuleType
 
 from tests.servers import BeanstalkdServer, free_port
 
+from .quick import write_caller
 from .shell import Shell
 
 #: Where the reader of a page is at home, and works.
@@ -54,10 +55,8 @@ class Page:
 
     Attributes:
         broken: whether a block has failed, so that those after it have nothing to stand on.
-        programs: the folder with the `python` and the `pulpo` of its commands.
+        programs: the folder of its `pulpo`.
     """
-
-    programs = Path(sys.executable).parent
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -68,6 +67,8 @@ class Page:
         for place in (*_PLACES, f"{HOME}/shop/"):
             (self.root / place.strip("/")).mkdir(parents=True)
         (self.root / "run").chmod(0o700)
+        self.programs = self.root / "bin"
+        self.programs.mkdir()
         self.module = ModuleType("page")
         self._ports = _free_ports({int(port) for port in _PORT.findall(text)})
 
@@ -104,12 +105,17 @@ class Page:
             "COLUMNS": "100",
             "HOME": str(self.root / HOME.strip("/")),
             "LC_ALL": "C.UTF-8",
-            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(map(str, (self.programs, *self._more_programs(), os.environ["PATH"]))),
             "PYTHONDONTWRITEBYTECODE": "1",  # a page may write a module twice within a second
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.root / "tmp"),
             "XDG_RUNTIME_DIR": str(self.root / "run"),
         }
+
+    def _more_programs(self) -> list[Path]:
+        """Further folders of programs; a `pulpo` is put into its own."""
+        write_caller(self.programs / "pulpo")
+        return [Path(sys.executable).parent]
 
     def _start_beanstalkd(self) -> None:
         if _BEANSTALKD_PORT in self._ports and not _STARTS_BEANSTALKD.search(self._text):

@@ -27,8 +27,6 @@ class Follower(Page):
     def __init__(self, text: str, wheels: list[Path]) -> None:
         super().__init__(text)
         shutil.rmtree(self.folder)  # the page makes it
-        self.programs = self.root / "bin"
-        self.programs.mkdir()
         (self.root / "wheels").mkdir()
         for wheel in wheels:
             shutil.copy(wheel, self.root / "wheels")
@@ -40,6 +38,9 @@ class Follower(Page):
         ours = ("PYTHONPATH", "VIRTUAL_ENV", "UV", "COVERAGE")
         kept = {name: value for name, value in super().environment.items() if not name.startswith(ours)}
         return {**kept, "PIP_FIND_LINKS": str(self.root / "wheels"), "PIP_NO_CACHE_DIR": "1"}
+
+    def _more_programs(self) -> list[Path]:
+        return []
 
     def open_shell(self) -> Shell:
         return Shell(self.root, self.environment, logs=self.root, user=ORDINARY, patience=120)
