@@ -342,7 +342,48 @@ def test_handlers_may_be_a_registry_or_one_callable():
         assert route.handlers is handlers
 
 
+def test_each_route_may_have_a_table_of_its_own():
+    mail = providers.Dict(archive=providers.Object(archive_nothing))
+    bills = providers.Object(archive_nothing)
+    settings = Settings(routes={name: RouteSettings(queue=f"memory://{name}") for name in ("mail", "bills")})
+    container = PulpoContainer(
+        handlers=providers.Dict(mail=mail, bills=providers.Dict(pay=bills, send=bills)),
+        settings=providers.Object(settings),
+    )
+
+    routes = manager_of(container).dispatcher.routes
+
+    assert {route.name: list(route.handlers.table().by_type) for route in routes} == {
+        "mail": ["archive"],
+        "bills": ["pay", "send"],
+    }
+
+
+def test_a_table_for_another_route_is_none_for_this_one():
+    container = PulpoContainer(
+        handlers=providers.Dict(mail=providers.Dict(archive=providers.Object(archive_nothing))),
+        settings=providers.Object(Settings(routes={"bills": RouteSettings(queue=URL)})),
+    )
+
+    with pytest.raises(ApplicationError, match=r"routes\.bills: no handler"):
+        manager_of(container)
+
+
 # ----------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_a_provider_that_fails_is_one_line():
+    def fail():
+        raise LookupError("no such tenant")
+
+    container = PulpoContainer(
+        settings=providers.Object(Settings(queue=URL)),
+        handlers=providers.Object(archive_nothing),
+        observers=providers.Callable(fail),
+    )
+
+    with pytest.raises(ApplicationError, match="fails to make its dispatcher: LookupError: no such tenant"):
+        manager_of(container)
 
 
 def test_a_container_without_pulpo_says_so():
