@@ -180,7 +180,7 @@ def _become(request: dict[str, object], streams: list[int]) -> None:
 
 
 def _end_with(main: Callable[[], None]) -> NoReturn:
-    """Run *main* to the end of the process; only what was imported before the fork is not taken apart: it takes long."""
+    """Run *main* to the end of the process; what was imported before the fork is not taken apart: it takes long."""
     status = 0
     try:
         main()
