@@ -97,18 +97,18 @@ def test_walks_find_what_is_wrong(fault):
 
 
 class Sqs(Harness):
-    """Standard queues, on a server that answers as AWS documents. A FIFO queue may hand out a whole group at once."""
+    """Queues on a server that answers as AWS documents."""
 
     numbers = itertools.count()
 
-    def __init__(self, server: SqsServer) -> None:
-        self.server = server
+    def __init__(self, server: SqsServer, suffix: str) -> None:
+        self.server, self.suffix = server, suffix
 
     def adapter(self):
         return SqsAdapter(linger=timedelta(milliseconds=1))
 
     def url(self):
-        return f"sqs://walk-{next(self.numbers)}?endpoint_url={self.server.url}"
+        return f"sqs://walk-{next(self.numbers)}{self.suffix}?endpoint_url={self.server.url}"
 
     async def prepare(self, url):
         await self.adapter().create(url, {"max_receives": 1000})
@@ -122,13 +122,20 @@ class Sqs(Harness):
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.server.idle(), self.server.loop))
 
 
-def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials):
-    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=5))
+STANDARD_AND_FIFO = pytest.mark.parametrize(
+    "suffix", [pytest.param("", id="standard"), pytest.param(".fifo", id="FIFO")]
+)
+
+
+@STANDARD_AND_FIFO
+def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials, suffix):
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=4))
 
 
 @pytest.mark.soak
-def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials):
-    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server), examples=scaled(500), steps=60))
+@STANDARD_AND_FIFO
+def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials, suffix):
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=scaled(300), steps=60))
 
 
 def failure_of(walk, chosen):
@@ -155,7 +162,7 @@ def test_a_failure_replays_from_what_it_has_printed():
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("harness", "examples"), [pytest.param(Memory, 20_000, id="memory"), pytest.param(File, 2_000, id="file")]
+    ("harness", "examples"), [pytest.param(Memory, 10_000, id="memory"), pytest.param(File, 1_000, id="file")]
 )
 def test_long_walks_find_nothing(harness, examples):
     run_state_machine_as_test(queue_machine(harness, examples=scaled(examples), steps=80))
