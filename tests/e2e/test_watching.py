@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import termios
@@ -15,6 +16,7 @@ from signal import SIGTERM
 
 import pytest
 
+from tests.servers import free_port
 from tests.sqs_server import SqsServer
 
 from .conftest import JOURNAL, PULPO, Running, Shop, wait_until
@@ -101,6 +103,28 @@ def test_the_level_of_the_log_can_be_named(shop: Shop, level: str, shown: bool) 
     outcome = shop.pulpo("run", "--handler", "jobs:note", "--burst", "--log-level", level)
 
     assert ("acked (handled)" in outcome.err) is shown
+
+
+def test_each_of_several_processes_has_a_port_of_its_own(shop: Shop) -> None:
+    shop.write("def note(payload): pass")
+    port = two_free_ports()
+
+    with shop.start("run", "--handler", "jobs:note", "--processes", "2", "--health-port", str(port)) as running:
+        for each in (port, port + 1):
+            wait_until(lambda each=each: f"http://127.0.0.1:{each}" in running.err, f"port {each} is open")
+            with urllib.request.urlopen(f"http://127.0.0.1:{each}/livez", timeout=20) as answer:
+                assert answer.status == 200
+        running.signal(SIGTERM)
+        assert running.end().status == 0
+
+
+def two_free_ports() -> int:
+    """The first of two ports in a row that nobody listens at."""
+    while True:
+        port = free_port()
+        with socket.socket() as second, contextlib.suppress(OSError):
+            second.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def test_a_health_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
