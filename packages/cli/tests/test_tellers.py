@@ -47,7 +47,7 @@ def test_what_is_not_settled_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     lines = told(capsys, unsettled=tuple(map(str, range(12))), abandoned=2)
 
     assert lines[-2] == ("pulpo: 12 messages not settled, to be handed out again: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …")
-    assert lines[-1] == "pulpo: 2 handlers still running in a thread when time was up"
+    assert lines[-1] == "pulpo: 2 handlers still running when time was up"
 
 
 def test_a_ledger_that_does_not_balance_is_shouted_about(capsys: pytest.CaptureFixture[str]) -> None:

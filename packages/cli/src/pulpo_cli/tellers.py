@@ -25,6 +25,9 @@ class Teller(Protocol):
     def start(self, dispatcher: Dispatcher) -> None:
         """It is about to begin."""
 
+    def warn(self, text: str) -> None:
+        """Something went wrong, and whoever reads this should know."""
+
     def end(self, report: Report, elapsed: timedelta) -> None:
         """It is over."""
 
@@ -37,6 +40,10 @@ class PlainTeller:
         for route in dispatcher.routes:
             note(f"{_line(route)}; Ctrl-C drains and stops")
 
+    def warn(self, text: str) -> None:
+        """As the command complains about anything."""
+        complain(text)
+
     def end(self, report: Report, elapsed: timedelta) -> None:
         """The ledger, and what a person should look at."""
         if report.ledgers and not session().quiet:
@@ -45,7 +52,7 @@ class PlainTeller:
             for bill in bills(report):
                 note(bill)
         for complaint in _complaints(report):
-            complain(complaint)
+            self.warn(complaint)
         if report.error is not None:
             errors.report(report.error, session())
 
@@ -58,10 +65,14 @@ class JsonTeller:
         for route in dispatcher.routes:
             log.info("%s", _line(route), extra={"pulpo_route": route.name, "pulpo_version": __version__})
 
+    def warn(self, text: str) -> None:
+        """One record."""
+        log.warning("%s", text)
+
     def end(self, report: Report, elapsed: timedelta) -> None:
         """One record with the whole ledger."""
         for complaint in _complaints(report):
-            log.warning("%s", complaint)
+            self.warn(complaint)
         log.info("ended", extra={f"pulpo_{name}": value for name, value in document(report, elapsed).items()})
         if report.error is not None:
             log.error("%s", errors.failure_of(report.error).line)
@@ -78,7 +89,7 @@ def _complaints(report: Report) -> list[str]:
         ids = ", ".join(report.unsettled[:_IDS_SHOWN]) + (", …" if len(report.unsettled) > _IDS_SHOWN else "")
         lines.append(f"{plural(len(report.unsettled), 'message')} not settled, to be handed out again: {ids}")
     if report.abandoned:
-        lines.append(f"{plural(report.abandoned, 'handler')} still running in a thread when time was up")
+        lines.append(f"{plural(report.abandoned, 'handler')} still running when time was up")
     if not report.ledger.balanced:
         lines.append(f"the ledger does not balance: {report.ledger.as_dict()}")
     return lines

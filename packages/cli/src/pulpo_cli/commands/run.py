@@ -18,7 +18,7 @@ from pulpo_cli.control import control
 from pulpo_cli.frame import Command
 from pulpo_cli.ledgers import document
 from pulpo_cli.options import SPAN, json_option
-from pulpo_cli.output import complain, note, say_json
+from pulpo_cli.output import note, say_json
 from pulpo_cli.session import session
 from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
@@ -73,7 +73,7 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     """
     leash = session().leash
     wanted = _given(given, leash)
-    settings = wanted.read().settings
+    settings = _shared(wanted.read().settings, leash)
     logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
     if settings.output_buffering:
         logs.write_in_blocks()
@@ -92,7 +92,7 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     if as_json:
         say_json(document(report, elapsed) | ({"workers": [each.as_dict() for each in accounts]} if accounts else {}))
     tell.end(report, elapsed)
-    _tell_of_killed(accounts)
+    _tell_of_killed(accounts, tell)
     return report.status
 
 
@@ -126,18 +126,23 @@ def _supervise(settings: Settings, *, watched: Path | None) -> tuple[Report, Seq
     return asyncio.run(crew.run()), crew.accounts
 
 
-def _tell_of_killed(accounts: Sequence[Account]) -> None:
+def _tell_of_killed(accounts: Sequence[Account], tell: Teller) -> None:
     killed = [each for each in accounts if each.ledgers and not each.final]
     if killed:
         these = plural(len(killed), "worker was", "workers were")
-        complain(f"{these} killed: of those only what they had reported shortly before is counted")
+        tell.warn(f"{these} killed: of those only what they had reported shortly before is counted")
 
 
 def _given(options: dict[str, Any], leash: Leash | None) -> Given:
-    if leash is not None and leash.orders.max_messages is not None:
+    if leash is not None and options.get("max_messages") is not None:
         options["max_messages"] = leash.orders.max_messages
     own = {field.name: options.pop(field.name) for field in attrs.fields(Given) if field.name in options}
     return Given(**own, options={name: value for name, value in options.items() if value is not None})
+
+
+def _shared(settings: Settings, leash: Leash | None) -> Settings:
+    """*settings* with this worker's share of what holds for all of them."""
+    return settings if leash is None else attrs.evolve(settings, max_messages=leash.orders.max_messages)
 
 
 def _check_queues(dispatcher: Dispatcher) -> None:
