@@ -199,6 +199,19 @@ def test_a_file_that_is_no_toml_is_named(here):
         load_settings()
 
 
+def test_a_dotenv_that_is_no_text_is_named(here):
+    (here / ".env").write_bytes(b"PULPO_GRACE=\xff\n")
+
+    with pytest.raises(WrongSettings, match=r"^\.env: cannot be read: "):
+        load_settings()
+
+
+def test_a_directory_called_dotenv_is_somebody_s_environment(here):
+    (here / ".env").mkdir()
+
+    assert load_settings() == Settings()
+
+
 def test_a_file_that_was_named_must_be_there(here, monkeypatch):
     monkeypatch.setenv("PULPO_SETTINGS", "nowhere.toml")
 

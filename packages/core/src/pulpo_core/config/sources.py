@@ -212,8 +212,11 @@ def from_dotenv(path: Path, options: Mapping[str, Any]) -> Source:
 
     loader = DotEnvLoader(PREFIX, path)
     names = {loader.get_envvar(option): each for each, option in options.items()}
-    loaded = loader(Settings, tuple(options.values())).settings
-    present = dotenv_values(path)
+    try:
+        present = dotenv_values(path)
+        loaded = loader(Settings, tuple(options.values())).settings
+    except (OSError, UnicodeDecodeError) as error:
+        return Source(values={}, wrong=(f"{path.name}: cannot be read: {error}",))
     values = {each: (Origin(path.name, name), _at(loaded, each)) for name, each in names.items() if name in present}
     wrong = [
         f"{path.name}: {name}: unknown{did_you_mean(name, list(names), cutoff=0.85)}"
@@ -225,10 +228,13 @@ def from_dotenv(path: Path, options: Mapping[str, Any]) -> Source:
 
 
 def dotenv_variables(path: Path) -> list[str]:
-    """The names that ``.env`` gives values to."""
+    """The names that ``.env`` gives values to; none if it cannot be read, which `from_dotenv` tells."""
     from dotenv import dotenv_values  # noqa: PLC0415 - needs the extra
 
-    return list(dotenv_values(path)) if path.is_file() else []
+    try:
+        return list(dotenv_values(path)) if path.is_file() else []
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def _at(table: Any, path: str) -> Any:
