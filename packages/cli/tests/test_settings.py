@@ -1,9 +1,12 @@
 """What runs by its settings: `pulpo run` without APP, with settings beside APP, and `pulpo config`."""
 
+import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -257,6 +260,69 @@ def test_a_route_that_cannot_be_is_one_line_that_names_the_setting(
 
     assert (outcome.status, outcome.out) == (status, "")
     assert line.format(jobs=jobs) in outcome.complaint
+
+
+def test_uvloop_is_used_when_it_is_asked_for(
+    pulpo: Pulpo, url: str, jobs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        made.append(asyncio.new_event_loop())
+        return made[0]
+
+    monkeypatch.setitem(sys.modules, "uvloop", SimpleNamespace(new_event_loop=new_event_loop))
+    assert pulpo("run", f"{jobs}:routes", "--burst", "--uvloop").status == 0
+    assert len(made) == 1
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    outcome = pulpo("run", f"{jobs}:routes", "--burst", "--uvloop")
+    assert (outcome.status, outcome.complaint) == (4, "pulpo: uvloop is not installed: pip install 'pulpo-cli[uvloop]'")
+
+
+# -------------------------------------------------------------------------------------------------------- predecessors
+
+
+def test_a_service_of_pulpo_messaging_runs_with_its_own_configuration(pulpo: Pulpo, jobs: str, tmp_path: Path) -> None:
+    old = {"queue_adapter_type": "FileQueueAdapter", "sleep_duration": 0, "file_queue_adapter.base_path": str(tmp_path)}
+    settings(json.dumps(old), "old.json")
+    queue = f"file://{tmp_path}/pulpo.db"
+    publish(queue, Message(request_type="email", body={"payload": 1}))
+
+    outcome = pulpo("run", "--legacy-config", "old.json", "--handler", f"email={jobs}:email")
+
+    assert outcome.status == 0
+    assert seen(jobs) == [1]
+    assert 'pulpo: old.json: sleep_duration is now poll_interval = "0s"' in outcome.err.splitlines()
+
+
+def test_a_service_of_loafer_runs_with_its_environment(
+    pulpo: Pulpo, jobs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAFER_DEFAULT_ROUTE_SOURCE", "orders")
+    monkeypatch.setenv("LOAFER_DEFAULT_ROUTE_HANDLER", f"{jobs}.email")
+    monkeypatch.setenv("LOAFER_MAX_JOBS", "3")
+
+    outcome = pulpo("routes", "--legacy-config", "env", "--json")
+
+    [route] = outcome.json
+    assert (route["queue"], route["translator"], route["concurrency"]) == ("sqs://orders", "AnyJson", 3)
+    assert "pulpo: the environment: LOAFER_MAX_JOBS is now concurrency = 3" in outcome.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("old.yaml", "old.yaml: expected pulpo-messaging's .json, loafer's .env, .cfg, .ini or .py, or 'env'"),
+        ("nowhere.json", "nowhere.json: cannot be read: "),
+        ("env", "the environment: LOAFER_DEFAULT_ROUTE_SOURCE: expected the name or the URL of a queue"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_one_line(pulpo: Pulpo, jobs: str, file: str, line: str) -> None:
+    outcome = pulpo("run", "--legacy-config", file)
+
+    assert outcome.status == 2
+    assert line in outcome.complaint
 
 
 # --------------------------------------------------------------------------------------------------------- containers
