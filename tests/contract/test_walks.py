@@ -135,7 +135,7 @@ def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials, suffix):
 @pytest.mark.soak
 @STANDARD_AND_FIFO
 def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials, suffix):
-    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=scaled(300), steps=60))
+    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=scaled(60), steps=60))
 
 
 def failure_of(walk, chosen):

@@ -13,7 +13,7 @@ tried with stale ones as often as with live ones.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -144,19 +144,27 @@ class QueueWalk(RuleBasedStateMachine):
         received = self.stage.do(self.bench.receive(limit, queue=queue))
         self._look_at_the_clock()
         assert len(received) <= limit
-        held = [self._taken(delivery, holder, stay) for delivery in received]
+        held = self._all_taken(received, holder, stay)
         left = [name for name, entry in self.model.entries.items() if self.model.is_free(entry)]
         complete = self.caps.order is Order.PRIORITY or not received
         assert not (complete and left and len(received) < limit), f"{left} are ready and were not handed out"
         return held
 
-    def _taken(self, delivery: Delivery, holder: int, stay: int) -> Held:
+    def _all_taken(self, received: Sequence[Delivery], holder: int, stay: int) -> list[Held]:
+        """What one receive has brought."""
+        held: list[Held] = []
+        for delivery in received:
+            held.append(self._taken(delivery, holder, stay, beside={each.name for each in held}))
+        return held
+
+    def _taken(self, delivery: Delivery, holder: int, stay: int, *, beside: Container[str]) -> Held:
         lease = self.caps.lease.total_seconds() if self.caps.lease else float("inf")
         name = self.names.get(delivery.envelope.body)
         assert name is not None, f"{delivery.id!r} has a body that was never published"
         entry = self.model.entries[name]
         assert delivery.id == name or entry.kicked, f"{name!r} was handed out as {delivery.id!r}"
-        reservation = self.model.receive(attrs.evolve(delivery, id=name), until=self.model.now + lease)
+        until = self.model.now + lease
+        reservation = self.model.receive(attrs.evolve(delivery, id=name), until=until, beside=beside)
         if self.caps.exact_attempts:
             assert delivery.attempt == entry.attempts, "attempts are miscounted"
         assert delivery.attempt >= 1
@@ -322,7 +330,7 @@ class QueueWalk(RuleBasedStateMachine):
         self.model.kick(self.model.of(State.BURIED))
         while came := self.stage.do(self.bench.receive(self.caps.max_batch)):
             self._look_at_the_clock()
-            held = [self._taken(delivery, 0, 0) for delivery in came]
+            held = self._all_taken(came, 0, 0)
             self.stage.do(self.bench.ack(*came))
             for each in held:
                 self.model.settle(each.name, Ack())

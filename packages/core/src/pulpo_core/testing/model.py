@@ -6,7 +6,7 @@ Slow and simple on purpose. It shares nothing with the queue in memory but the l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import attrs
 
@@ -112,18 +112,25 @@ class Model:
             if sibling.state is State.RESERVED or sibling.order < entry.order or sibling.placeless or entry.placeless
         )
 
-    def objection(self, entry: Entry) -> str | None:
-        """Why *entry* must not be handed out now."""
+    def objection(self, entry: Entry, *, beside: Container[str] = ()) -> str | None:
+        """Why *entry* must not be handed out now, together with those named *beside* by one receive."""
         if entry.state is not State.READY:
             return f"it is {entry.state}"
         for sibling in self._siblings(entry):
             if sibling.state is State.RESERVED:
+                if self._together(sibling, beside):
+                    continue
                 return "another of its group is in hand"
             blocks = sibling.state is State.READY or (sibling.state is State.DELAYED and sibling.again)
             if blocks and sibling.order < entry.order and not (sibling.placeless or entry.placeless):
                 return "an earlier one of its group was not handed out yet"
         overtaken = [each for each in self.entries.values() if self.is_free(each) and self._comes_before(each, entry)]
         return f"{len(overtaken)} others come before it" if overtaken else None
+
+    def _together(self, sibling: Entry, beside: Container[str]) -> bool:
+        """Whether *sibling* was handed out by the same receive, and such queues do that: a group at once, in order."""
+        named = any(name in beside for name, entry in self.entries.items() if entry is sibling)
+        return named and self._capabilities.order is Order.GROUP
 
     # --- what happens ---
 
@@ -134,11 +141,11 @@ class Model:
         entry.placeless = delay > 0
         self.entries[name] = entry
 
-    def receive(self, delivery: Delivery, *, until: float) -> int:
-        """*delivery* was handed out; the number of its reservation."""
+    def receive(self, delivery: Delivery, *, until: float, beside: Container[str] = ()) -> int:
+        """*delivery* was handed out, with those named *beside* by the same receive; the number of its reservation."""
         entry = self.entries.get(delivery.id)
         assert entry is not None, f"{delivery.id!r} was never published"
-        objection = self.objection(entry)
+        objection = self.objection(entry, beside=beside)
         assert objection is None, f"{delivery.id!r} was handed out, but {objection}"
         entry.state = advance(entry.state, Event.RECEIVED)
         entry.attempts += 1
