@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import pytest
@@ -163,3 +164,18 @@ def test_a_command_that_is_not_there_is_answered_with_the_nearest(
 
     assert outcome.status == 2
     assert f"did you mean {meant!r}?" in outcome.complaint
+
+
+@pytest.mark.parametrize("command", ["peek", "stats"])
+def test_options_complete_where_no_settings_say_which_queue(
+    monkeypatch: pytest.MonkeyPatch, pulpo: Pulpo, tmp_path: Path, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_PULPO_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"pulpo {command} --")
+    monkeypatch.setenv("COMP_CWORD", "2")
+
+    outcome = pulpo()
+
+    assert "plain,--queue" in outcome.lines
+    assert outcome.err == ""

@@ -116,6 +116,14 @@ def queues_of_settings() -> list[str]:
     return list(dict.fromkeys(_queues_of_settings().values())) or [queue_of_settings()]
 
 
+class FromSettings(click.Option):
+    """An option whose default comes from the settings: not while a shell only completes the line."""
+
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:
+        """The default, unless nobody will use it."""
+        return None if ctx.resilient_parsing else super().get_default(ctx, call)
+
+
 #: Looking more often than that would do nothing else.
 SHORTEST_INTERVAL = timedelta(milliseconds=10)
 
@@ -125,6 +133,7 @@ QUEUE = Queue()
 
 queue_option = click.option(
     "--queue",
+    cls=FromSettings,
     type=QUEUE,
     metavar="URL|ROUTE",
     envvar="PULPO_QUEUE",
@@ -137,6 +146,7 @@ queue_option = click.option(
 queues_option = click.option(
     "--queue",
     "queues",
+    cls=FromSettings,
     type=QUEUE,
     multiple=True,
     metavar="URL|ROUTE",
