@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 #: Parts of the whole time. What is left over is for starting, draining, and for tests whose work is `scaled`.
-_PARTS: Final = {"simulation": 0.1, "file": 0.13, "beanstalkd": 0.13, "sqs": 0.13, "backlog": 0.06}
+_PARTS: Final = {"simulation": 0.1, "file": 0.12, "beanstalkd": 0.12, "sqs": 0.12}
 
 #: Minutes for which the numbers of scaled tests are meant.
 _USUAL: Final = 30.0
