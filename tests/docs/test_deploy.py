@@ -66,7 +66,14 @@ def free_ports() -> int:
             return port
 
 
-@pytest.mark.parametrize("where", ["systemd", "dockerfile", "compose", "kubernetes"])
+def test_all_that_run_a_container_run_the_same_but_for_the_log() -> None:
+    each = commands()
+
+    assert each["compose"] == each["dockerfile"]
+    assert [word for word in each["kubernetes"] if word not in {"--log-format", "json"}] == each["dockerfile"]
+
+
+@pytest.mark.parametrize("where", ["systemd", "kubernetes"])
 def test_what_is_started_there_becomes_ready_and_drains(tmp_path: Path, where: str) -> None:
     (tmp_path / "jobs.py").write_text(blocks("python")[0])
     port = free_ports()
