@@ -25,6 +25,8 @@ one Python namespace and one shell. What a block is, its language says:
 
 Any other language fails. Blocks inside an HTML comment run too: that is where a page prepares what its reader has.
 
+The read-me of an example runs in a copy of the example's folder.
+
 Addresses are those a reader would use. Files under ``/tmp/``, ``/var/spool/`` and the like are in the page's folder,
 and ports of ``127.0.0.1`` and ``localhost`` are free ones; output is put back into the page's words. A page that names
 ``127.0.0.1:11300`` finds a beanstalkd there unless it starts one, and one that names ``sqs://`` finds SQS and SNS, and

@@ -58,8 +58,14 @@ class Page:
         programs: the folder of its `pulpo`.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, example: Path | None = None) -> None:
+        """Begin a page.
+
+        Args:
+            example: a folder in whose copy the commands run.
+        """
         self._text = text
+        self._ports = _free_ports({int(port) for port in _PORT.findall(text)})
         self.broken = False
         self._stack = contextlib.ExitStack()
         self.root = Path(tempfile.mkdtemp(prefix="pulpo-page-"))  # short: names of sockets have 107 bytes
@@ -67,10 +73,13 @@ class Page:
         for place in (*_PLACES, f"{HOME}/shop/"):
             (self.root / place.strip("/")).mkdir(parents=True)
         (self.root / "run").chmod(0o700)
+        if example is not None:
+            shutil.copytree(example, self.folder, dirs_exist_ok=True)
+            for settings in self.folder.glob("*.toml"):
+                settings.write_text(self.to_here(settings.read_text()))
         self.programs = self.root / "bin"
         self.programs.mkdir()
         self.module = ModuleType("page")
-        self._ports = _free_ports({int(port) for port in _PORT.findall(text)})
 
     @property
     def folder(self) -> Path:

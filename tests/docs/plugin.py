@@ -41,7 +41,7 @@ def _evaluate(example: Example) -> str | None:
     from .page import Page
 
     if "page" not in example.namespace:
-        example.namespace["page"] = Page(example.document.text)
+        example.namespace["page"] = Page(example.document.text, example=_example_of(Path(example.path)))
     page = example.namespace["page"]
     if page.broken:
         pytest.skip("a block before this one has failed")
@@ -49,6 +49,11 @@ def _evaluate(example: Example) -> str | None:
     complaint = evaluate(page, example.parsed.language, example.parsed.source, line=example.line)
     page.broken = complaint is not None
     return complaint
+
+
+def _example_of(path: Path) -> Path | None:
+    """The folder of the example whose read-me the page is, so that its reader stands in it."""
+    return path.parent if path.parent.parent == ROOT / "examples" else None
 
 
 def _close(namespace: dict[str, Any]) -> None:
