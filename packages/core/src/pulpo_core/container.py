@@ -167,12 +167,13 @@ def pulpo_of(container: Container) -> Any:
     return next(iter(found.values()))
 
 
-def manager_of(container: Container, *, settings: Settings | None = None, **options: Any) -> Manager:
+def manager_of(container: Container | type[Container], *, settings: Settings | None = None, **options: Any) -> Manager:
     """What runs the application that *container* wires.
 
     Its resources are opened before the first queue, and closed after the last settlement, in every case.
 
     Args:
+        container: an instance, or the class that one is made of.
         settings: for pulpo's part, instead of what the container says.
         options: for the `Manager`.
 
@@ -180,6 +181,7 @@ def manager_of(container: Container, *, settings: Settings | None = None, **opti
         ApplicationError: the container lacks a part, or a provider fails.
         ConfigurationError, HandlerError: as for `Dispatcher`.
     """
+    container = container() if inspect.isclass(container) else container
     pulpo = pulpo_of(container)
     if settings is not None:
         pulpo.settings.override(providers.Object(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -72,28 +72,26 @@ def route_of(name: str | None, settings: RouteSettings, process: Settings, *, ha
         raise ConfigurationError(f"{where}: no queue; give {where}.queue, or queue for all routes")
     if settings.concurrency is None and len(process.routes) <= 1:
         settings = attrs.evolve(settings, concurrency=process.concurrency)
-    given: dict[str, Any] = {
-        field: value for field in _AS_THEY_ARE if (value := getattr(settings, field)) not in (None, ())
-    }
-    if name is not None:
-        given["name"] = name
-    given |= {field: _objects(getattr(settings, field), f"{where}.{field}") for field in _LISTS}
-    if settings.error_handler is not None:
-        given["error_handler"] = load_object(settings.error_handler, where=f"{where}.error_handler")
-    if settings.adapter is not None:
-        given["adapter"] = _instance(load_object(settings.adapter, where=f"{where}.adapter"), f"{where}.adapter")
-    if settings.translator is not None:
-        given["translator"] = load_translator(settings.translator, where=f"{where}.translator")
-    if breaker := _given(settings.breaker):
-        given["breaker"] = Breaker(**breaker)
-    policy = policy_of(settings.policy, where=f"{where}.policy")
     table = _handlers(settings, where) if settings.handlers or settings.default_handler else handlers
     if table is None:
         raise ApplicationError(f"{where}: no handler; give {where}.handlers.TYPE, or {where}.default_handler")
+    given = _arguments(settings, where) | ({} if name is None else {"name": name})
     try:
-        return Route(url, table, policy=policy, **given)
+        return Route(url, table, **given)
     except PulpoError as error:
         raise type(error)(f"{where}.{error}") from error
+
+
+def _arguments(settings: RouteSettings, where: str) -> dict[str, Any]:
+    """What a `Route` takes beside its name, its queue and its handlers; what is not set is left out."""
+    set_ = _given(settings)
+    given = {field: value for field, value in set_.items() if field in _AS_THEY_ARE and value != ()}
+    given |= {field: _objects(set_[field], f"{where}.{field}") for field in _LISTS}
+    given |= {field: load(set_[field], where=f"{where}.{field}") for field, load in _LOADED.items() if field in set_}
+    given["policy"] = policy_of(settings.policy, where=f"{where}.policy")
+    if breaker := _given(settings.breaker):
+        given["breaker"] = Breaker(**breaker)
+    return given
 
 
 def _handlers(settings: RouteSettings, where: str) -> Handlers:
@@ -139,6 +137,18 @@ def load_translator(name: str, *, where: str) -> Translator:
 def _instance(found: Any, where: str) -> Any:
     """*found*, or one of it when it is a class."""
     return call(found, where=where) if inspect.isclass(found) else found
+
+
+def _load_adapter(name: str, *, where: str) -> Any:
+    return _instance(load_object(name, where=where), where)
+
+
+#: Settings of a route that name one object, and what makes it of the name.
+_LOADED: Final[Mapping[str, Callable[..., Any]]] = {
+    "error_handler": load_object,
+    "translator": load_translator,
+    "adapter": _load_adapter,
+}
 
 
 def policy_of(settings: PolicySettings, *, where: str = "policy") -> Policy:
