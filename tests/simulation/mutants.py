@@ -138,7 +138,7 @@ MUTANTS = {
     "a settlement in doubt is repeated": Mutant(Settler, "_may_repeat", _repeating_everything, "in doubt is repeated"),
     "a settlement in doubt is believed": Mutant(Settler, "_failed", _believing, "confirmed"),
     "one handler too many": Mutant(Pump, "run", _room_for_one_more, "runs more than"),
-    "the broker loses what it has confirmed": Mutant(Broker, "publish", _losing, "KeyError"),
+    "the broker loses what it has confirmed": Mutant(Broker, "publish", _losing, "lost:|KeyError"),
     "the broker hands out what is in hand": Mutant(
         Broker, "_reserve", _handing_out_twice, "rounds of the loop|run twice|KeyError"
     ),
