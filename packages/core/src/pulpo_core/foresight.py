@@ -1,6 +1,6 @@
 """What would happen, without anything happening: policies explained and simulated by running them."""
 
-from .application.dispatcher import MAX_HOLD
+from .application.assembly import MAX_HOLD
 from .application.prospects import EVENTS, Crash, Phase, Prospect, crash, limits_of, prospects
 from .domain.course import FAILED, LONGEST, SHORTEST, Premises, Step, course, horizon, step
 from .domain.policy import fit

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
-from pulpo_core.domain.policy import fit
-from pulpo_core.domain.url import scheme_of
-from pulpo_core.ports.adapter import Publisher, Queue, QueueStats
+from pulpo_core.ports.adapter import Queue, QueueStats
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
 
+from .assembly import FLUSH_FOR, Assembly
 from .binding import RunsIn, finish
 from .clock import SystemClock, SystemJitter
-from .flow import Flow
-from .follow_ups import FollowUps
 from .gate import Gate
 from .handlers import as_table
 from .ledger import Ledger
@@ -29,11 +26,9 @@ from .logs import LogObserver
 from .observing import tell
 from .others import Others
 from .phase import Phase, Progress, progress_of
-from .pipeline import Pipeline
-from .publishing import Encoder
 from .pump import Pump
 from .registry import open_queue
-from .route import Route, check_needs, display_name
+from .route import Route, check_routes, display_name
 from .threads import Threads
 from .until import Quota, Until
 
@@ -41,12 +36,6 @@ if TYPE_CHECKING:
     from .processes import Processes
 
 log = logging.getLogger("pulpo.dispatcher")
-
-#: No delivery is kept longer than this, however its lease is extended.
-MAX_HOLD: Final = timedelta(hours=12)
-
-#: Settlements may take so long once every handler has ended.
-FLUSH_FOR: Final = timedelta(seconds=10)
 
 #: Each handler's own ``stop`` may take so long, in seconds.
 STOP_FOR: Final = 5.0
@@ -270,104 +259,41 @@ class Dispatcher:
     # -------------------------------------------------------------------------------------------------------- opening
 
     async def _open_routes(self, stack: AsyncExitStack, threads: Threads) -> None:
-        gate = Gate(self._concurrency)
-        quota = Quota(self._until.max_messages, routes=len(self._routes))
-        watched = self._watch()
+        assembly = self._assembly(threads)
         for route in self._routes:
             queue = await stack.enter_async_context(
                 open_queue(route.queue, adapter=route.adapter, clock=self._clock, jitter=self._jitter)
             )
             self._queues[route.name] = queue
-            check_needs(route, queue.capabilities)
-            self._check_wait(route, queue)
-            self._pumps[route.name] = self._pump(route, queue, threads, gate, quota, watched=watched)
+            self._pumps[route.name] = assembly.pump(route, queue)
 
-    def _check_wait(self, route: Route, queue: Queue) -> None:
-        wait = min(route.wait, queue.capabilities.max_wait)
-        if not queue.capabilities.prompt_interrupt and wait >= self._grace:
-            raise ConfigurationError(
-                f"route {route.name!r} waits {wait.total_seconds():g} s for messages, and its queue cannot be"
-                f" interrupted: wait must be shorter than the grace of {self._grace.total_seconds():g} s"
-            )
+    def _assembly(self, threads: Threads) -> Assembly:
+        return Assembly(
+            threads=threads,
+            processes=self._processes,
+            gate=Gate(self._concurrency),
+            quota=Quota(self._until.max_messages, routes=len(self._routes)),
+            until=self._until,
+            grace=self._grace,
+            thread_grace=self._thread_grace,
+            clock=self._clock,
+            jitter=self._jitter,
+            watched=self._watch(),
+            emit=self._emit,
+            fail=self._fail,
+            open_other=self._open_other,
+        )
+
+    async def _open_other(self, url: str) -> Queue:
+        if self._others is None:
+            raise AssertionError("follow-ups are made while routes run")
+        return await self._others.queue(url)
 
     def _watch(self) -> bool:
         """Add the log; whether anybody wants the events of every single delivery."""
         watched = bool(self._observers) or LogObserver.wants_deliveries()
         self._observers.append(LogObserver({route.name: display_name(route.queue) for route in self._routes}))
         return watched
-
-    def _pump(
-        self,
-        route: Route,
-        queue: Queue,
-        threads: Threads,
-        gate: Gate,
-        quota: Quota,
-        *,
-        watched: bool,
-    ) -> Pump:
-        encoder = self._encoder(route, queue)
-        pipeline = Pipeline(
-            route=route,
-            policy=fit(route.policy, queue.capabilities),
-            capabilities=queue.capabilities,
-            table=as_table(route.handlers),
-            scheme=scheme_of(route.queue),
-            threads=threads,
-            processes=self._processes,
-            thread_grace=self._thread_grace,
-            clock=self._clock,
-            jitter=self._jitter,
-            emit=self._emit,
-            on_stop=self._fail,
-            watched=watched,
-        )
-
-        async def open_other(url: str) -> tuple[Publisher, Encoder]:
-            return await self._open_other(url, route)
-
-        return Pump(
-            name=route.name,
-            concurrency=route.concurrency,
-            prefetch=route.prefetch,
-            wait=route.wait,
-            provider=queue,
-            capabilities=queue.capabilities,
-            pipeline=pipeline,
-            follow_ups=FollowUps(
-                queue=queue,
-                url=route.queue,
-                encoder=encoder,
-                open_other=open_other,
-                emit=self._emit if watched else None,
-            ),
-            on_failure=self._fail,
-            clock=self._clock,
-            jitter=self._jitter,
-            emit=self._emit,
-            watched=watched,
-            until=self._until,
-            quota=quota,
-            gate=gate.entry(route.weight),
-            flow=Flow.of(route, self._clock, self._emit),
-            max_hold=MAX_HOLD,
-            flush_for=FLUSH_FOR,
-        )
-
-    def _encoder(self, route: Route, queue: Publisher) -> Encoder:
-        return Encoder(
-            translator=route.translator,
-            capabilities=queue.capabilities,
-            clock=self._clock,
-            jitter=self._jitter,
-            middleware=route.publish_middleware,
-        )
-
-    async def _open_other(self, url: str, route: Route) -> tuple[Publisher, Encoder]:
-        if self._others is None:
-            raise AssertionError("follow-ups are made while routes run")
-        queue = await self._others.queue(url)
-        return queue, self._encoder(route, queue)
 
     def _opened(self, url: str) -> AbstractAsyncContextManager[Queue]:
         return open_queue(url, clock=self._clock, jitter=self._jitter)
@@ -454,24 +380,3 @@ def _limit(value: int | None, field: str) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ConfigurationError(f"{field}: expected a whole number from 1, not {value!r:.40}")
     return value
-
-
-def check_routes(routes: Sequence[Any]) -> list[Route]:
-    """*routes* as a list, once they can be run together.
-
-    Raises:
-        ApplicationError: there is none, one is no route, or one has no handler.
-        ConfigurationError: two have the same name.
-    """
-    if not routes:
-        raise ApplicationError("there is no route to run")
-    names: set[str] = set()
-    for route in routes:
-        if not isinstance(route, Route):
-            raise ApplicationError(f"expected a Route, not {type(route).__name__}")
-        if not as_table(route.handlers):
-            raise ApplicationError(f"route {route.name!r} has no handler")
-        if route.name in names:
-            raise ConfigurationError(f"two routes are called {route.name!r}; give one of them a name of its own")
-        names.add(route.name)
-    return list(routes)

@@ -11,7 +11,7 @@ import attrs
 
 from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.capabilities import Capabilities
-from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.errors import ApplicationError, ConfigurationError
 from pulpo_core.domain.limits import Breaker, RateLimit
 from pulpo_core.domain.policy import Policy
 from pulpo_core.ports.adapter import Adapter
@@ -136,3 +136,24 @@ def check_needs(route: Route, capabilities: Capabilities) -> None:
     for name in route.needs:
         if not getattr(capabilities, name):
             raise ConfigurationError(f"route {route.name!r} needs {name}, which its queue does not offer")
+
+
+def check_routes(routes: Sequence[Any]) -> list[Route]:
+    """*routes* as a list, once they can be run together.
+
+    Raises:
+        ApplicationError: there is none, one is no route, or one has no handler.
+        ConfigurationError: two have the same name.
+    """
+    if not routes:
+        raise ApplicationError("there is no route to run")
+    names: set[str] = set()
+    for route in routes:
+        if not isinstance(route, Route):
+            raise ApplicationError(f"expected a Route, not {type(route).__name__}")
+        if not as_table(route.handlers):
+            raise ApplicationError(f"route {route.name!r} has no handler")
+        if route.name in names:
+            raise ConfigurationError(f"two routes are called {route.name!r}; give one of them a name of its own")
+        names.add(route.name)
+    return list(routes)

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core.application.dispatcher import check_routes
 from pulpo_core.application.handlers import Handlers
-from pulpo_core.application.route import Route
+from pulpo_core.application.route import Route, check_routes
 from pulpo_core.application.until import Until
 from pulpo_core.domain.backoff import Backoff
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
