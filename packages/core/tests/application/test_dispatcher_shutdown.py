@@ -257,10 +257,11 @@ ASYNC_REFUSALS = {"its cancellation": asyncio.CancelledError, "even being closed
 @virtual_time
 async def test_a_handler_that_swallows_everything_is_given_up_and_its_message_left_to_the_lease(swallowed):
     url, steps, refuses = fresh_url(), [], True
+    suppress = contextlib.suppress  # a local name: at the end of the interpreter the others are gone before this is
 
     async def stubborn(message):
         while True:
-            with contextlib.suppress(swallowed if refuses else ()):
+            with suppress(swallowed if refuses else ()):
                 steps.append(now())
                 await asyncio.sleep(1_000)
 
