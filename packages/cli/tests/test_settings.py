@@ -118,6 +118,18 @@ def test_without_an_application_the_routes_of_the_settings_are_run(pulpo: Pulpo,
     assert seen(jobs) == [1]
 
 
+def test_routes_show_the_limits_that_are_set(pulpo: Pulpo, jobs: str) -> None:
+    limits = "rate_limit = '30/m'\nweight = 2\nbreaker.failures = 3\n"
+    settings(f"[pulpo.routes.mail]\nqueue = 'memory://x'\nhandlers.email = '{jobs}:email'\n{limits}")
+
+    [route] = pulpo("routes", "--json").json
+
+    assert (route["rate_limit"], route["weight"]) == ("30/60s", 2)
+    assert route["breaker"] == {"failures": 3, "pause_seconds": 30.0}
+    [line] = [line for line in pulpo("routes").lines if "limits" in line]
+    assert line.split(maxsplit=1)[1] == ("no more than 30/60s; after 3 failures in a row nothing for 30 s; weight 2")
+
+
 def test_options_change_the_only_route_of_the_settings(pulpo: Pulpo, url: str, jobs: str) -> None:
     settings(f"[pulpo.routes.mail]\nqueue = '{url}'\nhandlers.email = '{jobs}:email'\npolicy.max_attempts = 7\n")
 

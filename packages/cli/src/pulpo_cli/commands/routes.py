@@ -12,7 +12,7 @@ from pulpo_cli.options import json_option
 from pulpo_cli.output import say, say_json
 from pulpo_cli.tables import Column, print_facts, print_table
 from pulpo_cli.units import NOTHING, span
-from pulpo_core import BoundHandler, Policy, Route, as_table
+from pulpo_core import BoundHandler, Breaker, Policy, Route, as_table
 
 
 @click.command(cls=Command)
@@ -48,6 +48,9 @@ def _document(route: Route) -> dict[str, Any]:
         "concurrency": route.concurrency,
         "prefetch": route.prefetch,
         "timeout_seconds": None if route.timeout is None else route.timeout.total_seconds(),
+        "rate_limit": None if route.rate_limit is None else str(route.rate_limit),
+        "breaker": _breaker_document(route.breaker),
+        "weight": route.weight,
         "policy": _policy_document(route.policy),
         "handlers": [
             {
@@ -60,6 +63,10 @@ def _document(route: Route) -> dict[str, Any]:
             for request_type, bound in _handlers(route)
         ],
     }
+
+
+def _breaker_document(breaker: Breaker | None) -> dict[str, Any] | None:
+    return None if breaker is None else {"failures": breaker.failures, "pause_seconds": breaker.pause.total_seconds()}
 
 
 def _policy_document(policy: Policy) -> dict[str, Any]:
@@ -86,6 +93,8 @@ def _print(route: Route) -> None:
         "timeout": "none" if route.timeout is None else span(route.timeout),
         "policy": _policy(route.policy),
     }
+    if limits := _limits(route):
+        facts["limits"] = limits
     print_facts(facts, title=route.name)
     say("")
     columns = (
@@ -96,6 +105,15 @@ def _print(route: Route) -> None:
         Column("timeout", number=True),
     )
     print_table(columns, [_row(request_type, bound) for request_type, bound in _handlers(route)])
+
+
+def _limits(route: Route) -> str:
+    parts = [] if route.rate_limit is None else [f"no more than {route.rate_limit}"]
+    if breaker := route.breaker:
+        parts.append(f"after {breaker.failures} failures in a row nothing for {span(breaker.pause)}")
+    if route.weight is not None:
+        parts.append(f"weight {route.weight}")
+    return "; ".join(parts)
 
 
 def _row(request_type: str | None, bound: BoundHandler) -> tuple[str, ...]:
