@@ -151,7 +151,7 @@ def test_handlers_can_be_tables_and_their_types_any_text(here):
         ("routes.m.handlers.x = {}", "pulpo.toml: routes.m.handlers: x: expected 'call', which names the handler"),
         ("routes.m.handlers.x = 3", "pulpo.toml: routes.m.handlers: x: expected MODULE:OBJECT or a table, not 3"),
         ("routes.m.policy.backoff.factor = 'x'", "pulpo.toml: routes.m.policy.backoff.factor: expected a number, not"),
-        ("environment.A = [1]", "pulpo.toml: environment: A: expected a text, not [1]"),
+        ("environment.A = [1]", "pulpo.toml: environment: A: expected a text"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file_and_key(here, text, line):
@@ -258,6 +258,17 @@ def test_settings_made_in_python_are_read_alike():
     assert (settings.grace, settings.concurrency, settings.banner.font) == (timedelta(seconds=20), 5, "plain")
     with pytest.raises(ConfigurationError, match=r"^grace: expected a time span"):
         Settings(grace=-1)
+
+
+def test_a_secret_that_is_wrong_is_not_shown(here, monkeypatch):
+    monkeypatch.setenv("PULPO_ENVIRONMENT", "hunter2")
+
+    with pytest.raises(WrongSettings) as error:
+        load_settings()
+    assert lines_of(error) == ["PULPO_ENVIRONMENT: expected name=value with commas between"]
+    with pytest.raises(ConfigurationError) as error:
+        Settings(environment={"TOKEN": ["hunter2"]})
+    assert "hunter2" not in str(error.value)
 
 
 def test_secrets_are_no_part_of_what_settings_print():

@@ -11,7 +11,7 @@ import attrs
 
 from pulpo_core.domain.errors import ConfigurationError
 
-from .readers import READER
+from .readers import read
 from .settings import RouteSettings, Settings
 from .sources import (
     FILES_VARIABLE,
@@ -150,7 +150,7 @@ def _merged(
     values: dict[str, Any] = {}
     for path, (origin, value) in said.items():
         try:
-            values[path] = _reader(options[path])(value)
+            values[path] = read(_field(options[path]), value)
         except ValueError as error:
             wrong.append(f"{origin}: {error}")
     if wrong:
@@ -163,8 +163,8 @@ def _merged(
     )
 
 
-def _reader(option: Any) -> Any:
-    return attrs.fields_dict(option.parent_cls)[option.name].metadata[READER]
+def _field(option: Any) -> attrs.Attribute[Any]:
+    return attrs.fields_dict(option.parent_cls)[option.name]
 
 
 def _made(values: Mapping[str, Any], names: Mapping[str, str]) -> Settings:

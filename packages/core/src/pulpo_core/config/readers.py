@@ -29,7 +29,7 @@ SECRET: Final = "pulpo_secret"
 
 
 def setting(
-    read: Reader,
+    reader: Reader,
     help: str,  # noqa: A002 - what it is called everywhere
     *,
     default: Any = None,
@@ -39,7 +39,7 @@ def setting(
     """A field of a class of settings.
 
     Args:
-        read: makes its value.
+        reader: makes its value.
         help: one sentence for people.
         default: its value when nobody says anything.
         example: as a file would say it, when the default shows nothing: what it amounts to unless it is
@@ -50,20 +50,34 @@ def setting(
         default=default,
         converter=attrs.Converter(_converted, takes_field=True),
         repr=not secret,
-        metadata={READER: read, HELP: help, EXAMPLE: default if example is None else example, SECRET: secret},
+        metadata={READER: reader, HELP: help, EXAMPLE: default if example is None else example, SECRET: secret},
     )
+
+
+def read(field: attrs.Attribute[Any], value: Any) -> Any:
+    """*value* as *field* reads it.
+
+    Raises:
+        ValueError: it does not accept it; the text does not show what is secret.
+    """
+    try:
+        return field.metadata[READER](value)
+    except ValueError as error:
+        if not field.metadata[SECRET]:
+            raise
+        raise ValueError(str(error).rpartition(", not ")[0]) from None
 
 
 def _converted(value: Any, field: attrs.Attribute[Any]) -> Any:
     try:
-        return field.metadata[READER](value)
+        return read(field, value)
     except ValueError as error:
         raise ConfigurationError(f"{field.name}: {error}") from error
 
 
-def optional(read: Reader) -> Reader:
+def optional(reader: Reader) -> Reader:
     """Also nothing: `None`, or an empty text, which is how a stronger source takes back what a weaker one says."""
-    return lambda value: None if value is None or value == "" else read(value)
+    return lambda value: None if value is None or value == "" else reader(value)
 
 
 def text(value: Any) -> str:
@@ -147,14 +161,14 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def table(read: Reader) -> Reader:
-    """A table whose values *read* reads; as one text, ``name=value`` with commas between them."""
+def table(reader: Reader) -> Reader:
+    """A table whose values *reader* reads; as one text, ``name=value`` with commas between them."""
 
     def read_table(value: Any) -> dict[str, Any]:
         pairs = _pairs(value) if isinstance(value, str) else value
         if not isinstance(pairs, Mapping):
             raise ValueError(f"expected a table, not {_shown(value)}")
-        return {name: _entry(read, name, each) for name, each in pairs.items()}
+        return {name: _entry(reader, name, each) for name, each in pairs.items()}
 
     return read_table
 
@@ -166,9 +180,9 @@ def _pairs(value: str) -> dict[str, str]:
     return {name.strip(): each.strip() for name, _, each in pairs}
 
 
-def _entry(read: Reader, name: Any, value: Any) -> Any:
+def _entry(reader: Reader, name: Any, value: Any) -> Any:
     try:
-        return read(value)
+        return reader(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
