@@ -123,6 +123,7 @@ class Processes:
     def stop(self) -> list[int]:
         """End all workers in order; their exit statuses."""
         for process in self.workers:
+            process.send_signal(signal.SIGCONT)  # it may be frozen
             process.terminate()
         return [process.wait(timeout=60) for process in self.workers]
 
@@ -314,7 +315,8 @@ def check(accounts: Accounts, statuses: Sequence[int]) -> None:
     assert not accounts.remaining, text
     assert not accounts.again()["UNEXPLAINED"], text
     assert set(accounts.buried.values()) <= {"attempts-exhausted"}, "every burial has its reason"
-    ends = {0, 130, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGTERM}  # SIGTERM kills who has not begun yet
+    # 3: it began while the broker was away. SIGTERM kills who has not begun yet.
+    ends = {0, 3, 130, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGTERM}
     assert set(accounts.exits) <= ends, f"workers ended with {accounts.exits}"
     assert set(statuses) <= {0}, f"workers ended with {statuses}"
 
