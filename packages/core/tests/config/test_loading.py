@@ -101,12 +101,14 @@ def test_the_environment_alone_can_make_a_route(here, monkeypatch):
 
 
 def test_a_route_keeps_the_name_that_its_file_gives_it(here, monkeypatch):
-    write(here / "pulpo.toml", "[pulpo.routes.mail-out]\nrate-limit = '10/s'\nfalsy-retries = true\n")
+    write(here / "pulpo.toml", "[pulpo.routes.Mail-out]\nrate-limit = '10/s'\nfalsy-retries = true\n")
     monkeypatch.setenv("PULPO_ROUTES_MAIL_OUT_WEIGHT", "3")
+    monkeypatch.setenv("PULPO_ROUTES_MAIL_OUT_QUEUE", "memory://x")
 
     [(name, route)] = load_settings().routes.items()
 
-    assert (name, route.rate_limit, route.falsy_retries, route.weight) == ("mail-out", "10/s", True, 3)
+    assert (name, route.rate_limit, route.falsy_retries, route.weight) == ("Mail-out", "10/s", True, 3)
+    assert route.queue == "memory://x"
 
 
 def test_handlers_can_be_tables_and_their_types_any_text(here):

@@ -104,9 +104,11 @@ def route_names(documents: Iterable[Document], variables: Iterable[str]) -> dict
         for name in routes if isinstance(routes, Mapping) else ():
             if _ROUTE_NAME.fullmatch(name):
                 names.setdefault(normal(name), name)
+    known = {name.lower() for name in names}  # variables are in capitals, whatever a file calls its routes
     for variable in variables:
-        if match := re.fullmatch(rf"{PREFIX}ROUTES_([A-Z][A-Z0-9_]*)_QUEUE", variable):
-            names.setdefault(match[1].lower(), match[1].lower())
+        match = re.fullmatch(rf"{PREFIX}ROUTES_([A-Z][A-Z0-9_]*)_QUEUE", variable)
+        if match and match[1].lower() not in known:
+            names[match[1].lower()] = match[1].lower()
     return names
 
 
