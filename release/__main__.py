@@ -47,7 +47,7 @@ def _release(version: Version, *, dry_run: bool) -> None:
     day = datetime.now(UTC).date()  # noqa: TID251 - a release is made today, whatever a clock in a test says
     with tempfile.TemporaryDirectory(prefix="pulpo-release-") as folder:
         copy = Path(folder) / "pulpo"
-        _copy(copy)
+        copy_to(copy)
         print(_make(copy, version, day))
         if dry_run:
             print(f"[release] dry run: {version} can be made", file=sys.stderr)
@@ -55,8 +55,8 @@ def _release(version: Version, *, dry_run: bool) -> None:
     _make_here(version, day)
 
 
-def _copy(folder: Path) -> None:
-    """What git knows, as it lies here."""
+def copy_to(folder: Path) -> None:
+    """Put what git knows, as it lies here, into *folder*."""
     for name in _run("git", "ls-files", "-z", of=ROOT).split("\0"):
         if name and (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from release.__main__ import copy_to
 from release.changelog import kind_of, section, with_section
 from release.tree import current, fragments, members, prepare
 from release.version import Version, moved
@@ -197,12 +198,16 @@ def test_a_distribution_that_was_not_built_is_missed(tmp_path: Path) -> None:
 
 @pytest.mark.packaging
 @pytest.mark.timeout(300)
-def test_a_release_of_this_repository_can_be_made() -> None:
+def test_a_release_of_this_repository_can_be_made(tmp_path: Path) -> None:
     now = current(ROOT)
+    copy_to(tmp_path)
+    (tmp_path / "changelog.d" / "a-test.fixed.md").write_text("There is a change even right after a release.\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
 
     done = subprocess.run(
         [sys.executable, "-m", "release", f"{now.major}.{now.minor + 1}.0", "--dry-run"],
-        cwd=ROOT,
+        cwd=tmp_path,
         env={**os.environ, "UV": os.environ.get("UV", "uv")},
         capture_output=True,
         text=True,
@@ -212,4 +217,5 @@ def test_a_release_of_this_repository_can_be_made() -> None:
     assert done.returncode == 0, done.stderr
     assert f"## {now.major}.{now.minor + 1}.0 – " in done.stdout
     assert "dry run" in done.stderr
-    assert current(ROOT) == now
+    assert "- There is a change" in done.stdout
+    assert current(tmp_path) == now
