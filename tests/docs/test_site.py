@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pulpo_core import ConfigurationError, open_queue
+
 from .commands import ROOT, checked_instead
 from .formats import check_command
 
@@ -61,6 +63,28 @@ def test_a_read_me_of_a_distribution_links_to_nothing_that_its_index_page_lacks(
 def test_commands_in_the_text_exist(path: Path) -> None:
     for words in _INLINE_COMMAND.findall(_FENCED.sub("", path.read_text())):
         check_command([words.split()[0], "--help"])
+
+
+async def accepted_by(url: str) -> set[str]:
+    """The parameters that the error about an unknown one names."""
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_queue(url):
+            pass
+    return set(str(refused.value).partition("accepted: ")[2].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("file", "file:///shop.db?nonsense=1"),
+        ("beanstalkd", "beanstalkd:///run/beanstalkd.sock?nonsense=1"),
+        ("sqs", "sqs://mail?nonsense=1"),
+    ],
+)
+async def test_the_read_me_of_an_adapter_names_the_parameters_that_there_are(name: str, url: str) -> None:
+    told = re.findall(r"^\| `(\w+)` \|", (ROOT / f"packages/adapter-{name}/README.md").read_text(), re.MULTILINE)
+
+    assert set(told) - {"url"} == await accepted_by(url) - {"url"}
 
 
 # ---------------------------------------------------------------------------------------------------------- workflows
