@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
+from pulpo_core.domain.fields import is_whole, seconds
 from pulpo_core.ports.adapter import Queue, QueueStats
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, Observer, RouteStarted, RouteStopped
@@ -377,6 +377,6 @@ def _is_imported_again() -> bool:
 
 
 def _limit(value: int | None, field: str) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    if value is not None and (not is_whole(value) or value < 1):
         raise ConfigurationError(f"{field}: expected a whole number from 1, not {value!r:.40}")
     return value

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.fields import seconds
 from pulpo_core.domain.routing import RouteTable
 
 from .binding import BoundHandler, bind

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import attrs
 
-from pulpo_core.domain.backoff import Backoff, seconds
+from pulpo_core.domain.backoff import Backoff
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.envelope import Envelope
 from pulpo_core.domain.errors import (
@@ -21,6 +21,7 @@ from pulpo_core.domain.errors import (
     Unavailable,
     Unsupported,
 )
+from pulpo_core.domain.fields import seconds
 from pulpo_core.domain.message import DEFAULT_PRIORITY, Message
 from pulpo_core.ports.adapter import Adapter, Publisher
 from pulpo_core.ports.clock import Clock, Jitter

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
+from pulpo_core.domain.backoff import read_hint
 from pulpo_core.domain.decision import error_of
 from pulpo_core.domain.errors import HandlerError
 from pulpo_core.domain.message import Message
@@ -93,17 +95,8 @@ def outcome_of_error(error: BaseException) -> Outcome:
 
 def _retry_after(error: BaseException) -> timedelta | None:
     """The least delay an exception carries, as those of HTTP clients do; what is no delay is no hint."""
-    try:
-        hint = getattr(error, "retry_after", None)
-    except Exception:  # noqa: BLE001 - a property of somebody's exception may raise anything
-        return None
-    if isinstance(hint, timedelta):
-        return max(hint, timedelta())
-    if isinstance(hint, (int, float)) and not isinstance(hint, bool) and hint >= 0:
-        try:
-            return timedelta(seconds=hint)
-        except OverflowError:
-            return timedelta.max
+    with suppress(Exception):  # it may be a property that raises anything, or something else by the same name
+        return read_hint(getattr(error, "retry_after", None))
     return None
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core.domain.backoff import seconds
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError
+from pulpo_core.domain.fields import as_span, is_span, whole_from
 from pulpo_core.domain.limits import Breaker, RateLimit
 from pulpo_core.domain.policy import Policy
 from pulpo_core.ports.adapter import Adapter
@@ -19,14 +19,6 @@ from pulpo_core.ports.handler import ErrorHandler, Middleware, PublishMiddleware
 from pulpo_core.translators.json import PulpoJson
 
 from .handlers import as_table, time_limit
-
-
-def _at_least(lowest: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            raise ConfigurationError(f"{attribute.name}: expected a whole number from {lowest}, not {value!r:.40}")
-
-    return check
 
 
 def _kind(*kinds: type) -> Any:
@@ -43,12 +35,8 @@ def _translates(_: object, __: object, value: object) -> None:
         raise ConfigurationError(f"translator: {type(value).__name__} has no methods 'translate' and 'encode'")
 
 
-def _wait(value: object) -> timedelta:
-    return seconds(value, field="wait")
-
-
 def _rate(value: RateLimit | str) -> RateLimit:
-    return RateLimit.of(value)
+    return RateLimit.of(value)  # mypy knows the types of functions that convert, and not of methods
 
 
 #: Capabilities that a queue has or lacks; what is a number or a word is nothing to need by its name.
@@ -101,15 +89,15 @@ class Route:
     policy: Policy = attrs.field(kw_only=True, factory=Policy, validator=_kind(Policy))
     translator: Translator = attrs.field(kw_only=True, factory=PulpoJson, validator=_translates)
     error_handler: ErrorHandler | None = attrs.field(kw_only=True, default=None)
-    concurrency: int = attrs.field(kw_only=True, default=10, validator=_at_least(1))
-    prefetch: int = attrs.field(kw_only=True, default=0, validator=_at_least(0))
+    concurrency: int = attrs.field(kw_only=True, default=10, validator=whole_from(1))
+    prefetch: int = attrs.field(kw_only=True, default=0, validator=whole_from(0))
     timeout: timedelta | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(time_limit))
-    wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=_wait)
+    wait: timedelta = attrs.field(kw_only=True, default=timedelta(seconds=10), converter=as_span, validator=is_span)
     rate_limit: RateLimit | None = attrs.field(kw_only=True, default=None, converter=attrs.converters.optional(_rate))
     breaker: Breaker | None = attrs.field(
         kw_only=True, default=None, validator=attrs.validators.optional(_kind(Breaker))
     )
-    weight: int | None = attrs.field(kw_only=True, default=None, validator=attrs.validators.optional(_at_least(1)))
+    weight: int | None = attrs.field(kw_only=True, default=None, validator=attrs.validators.optional(whole_from(1)))
     falsy_retries: bool = attrs.field(kw_only=True, default=False)
     middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())
     publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=())

@@ -6,24 +6,17 @@ import asyncio
 import contextlib
 from collections import deque
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from pulpo_core.domain.backoff import seconds
-from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.fields import as_span, is_span, whole_from
 
 #: A route holds its part of a limit that others wait for no longer than this while it brings nothing.
 _TURN: Final = timedelta(seconds=1)
 
 
-def _from_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ConfigurationError(f"{attribute.name}: expected a whole number from 1, not {value!r:.40}")
-
-
-def _pause(value: object) -> timedelta:
-    return seconds(value, field="poll_interval")
+_at_least_one: Final = attrs.validators.optional(whole_from(1))
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -41,9 +34,9 @@ class Until:
 
     once: bool = False
     burst: bool = False
-    max_messages: int | None = attrs.field(default=None, validator=_from_one)
-    max_empty_polls: int | None = attrs.field(default=None, validator=_from_one)
-    poll_interval: timedelta = attrs.field(default=timedelta(seconds=5), converter=_pause)
+    max_messages: int | None = attrs.field(default=None, validator=_at_least_one)
+    max_empty_polls: int | None = attrs.field(default=None, validator=_at_least_one)
+    poll_interval: timedelta = attrs.field(default=timedelta(seconds=5), converter=as_span, validator=is_span)
 
     @property
     def polls(self) -> bool:

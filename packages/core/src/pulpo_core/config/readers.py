@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 
 from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.fields import is_whole
 from pulpo_core.domain.url import duration, switch
 
 Reader = Callable[[Any], Any]
@@ -113,7 +114,7 @@ def whole(lowest: int, highest: int | None = None) -> Reader:
     def read(value: Any) -> int:
         if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,18}\s*", value, re.ASCII):
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest or value > (highest or math.inf):
+        if not is_whole(value) or not lowest <= value <= (math.inf if highest is None else highest):
             raise ValueError(f"expected a whole number {limits}, not {_shown(value)}")
         return value
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final, TypeGuard
+from typing import Final
 
 import attrs
 
 from .errors import ConfigurationError
+from .fields import as_span, is_number, is_span
 
 #: From this attempt on the delay no longer grows: keeps the arithmetic small for any counter.
 _LAST_GROWING_ATTEMPT: Final = 64
@@ -38,31 +38,6 @@ class JitterMode(StrEnum):
         return {JitterMode.NONE: 1.0, JitterMode.EQUAL: 0.5, JitterMode.FULL: 0.0}[self]
 
 
-def seconds(value: object, *, field: str = "duration") -> timedelta:
-    """Seconds or timedelta as timedelta.
-
-    Raises:
-        ConfigurationError: *value* is neither, negative, or more than a calendar holds; the text names *field*.
-    """
-    span = as_span(value)
-    if isinstance(span, timedelta) and span >= timedelta():
-        return span
-    raise ConfigurationError(f"{field}: expected a time span from 0 (seconds or timedelta), not {value!r:.40}")
-
-
-def as_span(value: Any) -> Any:
-    """The same as a converter: what is no time span is left for `is_span` to refuse."""
-    if _is_number(value):
-        with suppress(ValueError, OverflowError):  # not a number, or more than a calendar holds
-            return timedelta(seconds=value)
-    return value
-
-
-def is_span(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """The same as a validator, which knows the name of the field."""
-    seconds(value, field=attribute.name)
-
-
 def read_hint(value: object) -> timedelta | None:
     """The least delay that somebody asks for, as seconds or timedelta: one reader, so that all hints are read alike.
 
@@ -71,7 +46,7 @@ def read_hint(value: object) -> timedelta | None:
     Raises:
         ConfigurationError: *value* is none of these.
     """
-    span = as_span(max(min(value, LONGEST_DELAY.total_seconds()), -1) if _is_number(value) else value)
+    span = as_span(max(min(value, LONGEST_DELAY.total_seconds()), -1) if is_number(value) else value)
     if isinstance(span, timedelta):
         return min(span, LONGEST_DELAY) if span >= timedelta() else None
     if span is None:
@@ -79,12 +54,8 @@ def read_hint(value: object) -> timedelta | None:
     raise ConfigurationError(f"delay: expected seconds or timedelta, not {value!r:.40}")
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _factor(_: object, __: object, value: object) -> None:
-    if not _is_number(value) or not 1 <= value <= 1000:
+    if not is_number(value) or not 1 <= value <= 1000:
         raise ConfigurationError(f"factor: expected a number from 1 to 1000, not {value!r:.40}")
 
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import attrs
 
-from .backoff import seconds
 from .decision import Decision, Tally
 from .errors import ConfigurationError
+from .fields import as_span, is_span, whole_from
 from .settlement import Reason
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -28,22 +28,9 @@ _FAILURES: Final = frozenset({Reason.FAILED, Reason.TIMED_OUT, Reason.ATTEMPTS_E
 _ROUNDING: Final = 1e-9
 
 
-def _from_one(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name}: expected a whole number from 1, not {value!r:.40}")
-
-
 def _longer_than_nothing(_: object, attribute: attrs.Attribute[Any], value: timedelta) -> None:
     if not value:
         raise ConfigurationError(f"{attribute.name}: expected a time span longer than 0")
-
-
-def _per(value: object) -> timedelta:
-    return seconds(value, field="per")
-
-
-def _pause(value: object) -> timedelta:
-    return seconds(value, field="pause")
 
 
 @attrs.frozen(slots=True)
@@ -55,11 +42,11 @@ class RateLimit:
         per: seconds or timedelta; one second unless given.
     """
 
-    count: int = attrs.field(validator=_from_one)
+    count: int = attrs.field(validator=whole_from(1))
     per: timedelta = attrs.field(
         default=timedelta(seconds=1),
-        converter=_per,
-        validator=_longer_than_nothing,
+        converter=as_span,
+        validator=[is_span, _longer_than_nothing],
     )
 
     @classmethod
@@ -94,11 +81,11 @@ class Breaker:
         pause: seconds or timedelta.
     """
 
-    failures: int = attrs.field(default=5, validator=_from_one)
+    failures: int = attrs.field(default=5, validator=whole_from(1))
     pause: timedelta = attrs.field(
         default=timedelta(seconds=30),
-        converter=_pause,
-        validator=_longer_than_nothing,
+        converter=as_span,
+        validator=[is_span, _longer_than_nothing],
     )
 
 

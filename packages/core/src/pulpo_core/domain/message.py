@@ -15,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from .errors import InvalidMessage
+from .fields import is_number, is_whole
 
 FIRST_PRIORITY: Final = 0
 DEFAULT_PRIORITY: Final = 65_536
@@ -52,7 +53,7 @@ def parse_moment(value: object, *, field: str) -> Moment | None:
         return _to_utc(value, field)
     if isinstance(value, str):
         return _to_utc(_parse_iso(value, field), field)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_number(value):
         return _parse_seconds(value, field) or None
     raise InvalidMessage(f"{field}: expected seconds, timedelta, datetime or ISO 8601 text, not {_describe(value)}")
 
@@ -87,13 +88,13 @@ def _describe(value: object) -> str:
 def _clamp_priority(value: object) -> int:
     if value is None:
         return DEFAULT_PRIORITY
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_whole(value):
         raise InvalidMessage(f"priority: expected a whole number, not {_describe(value)}")
     return max(FIRST_PRIORITY, min(value, LAST_PRIORITY))
 
 
 def _attempts(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not is_whole(value) or value < 0:
         raise InvalidMessage(f"attempts: expected a whole number from 0, not {value!r:.40}")
     return value
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import attrs
 
-from .backoff import Backoff, as_span, is_span
+from .backoff import Backoff
 from .capabilities import Capabilities
 from .errors import ConfigurationError
+from .fields import as_span, is_span, whole_from
 from .outcome import Exhausted, Expired
 
 DEFAULT_MAX_ATTEMPTS: Final = 10
@@ -57,9 +58,7 @@ def _error_types(_: object, attribute: attrs.Attribute[Any], value: tuple[object
             raise ConfigurationError(f"{attribute.name}: expected exception classes, not {each!r:.60}")
 
 
-def _attempts(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ConfigurationError(f"{attribute.name}: expected a whole number from 0 (unlimited), not {value!r}")
+_attempts: Final = whole_from(0, note="unlimited")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -82,7 +81,7 @@ class Policy:
         max_age: a retry that would start later than this after publishing is buried instead.
     """
 
-    max_attempts: int | None = attrs.field(default=None, validator=_attempts)
+    max_attempts: int | None = attrs.field(default=None, validator=attrs.validators.optional(_attempts))
     max_lost: int = attrs.field(default=0, validator=_attempts)
     backoff: Backoff = attrs.field(factory=Backoff)
     max_hint: timedelta = attrs.field(default=MAX_HINT, converter=as_span, validator=is_span)

@@ -13,10 +13,10 @@ from typing import Final
 
 import attrs
 
-from .backoff import as_span, is_span
 from .course import FAILED, MANY_ATTEMPTS, Premises, Step, course
 from .decision import Tally
 from .errors import ConfigurationError
+from .fields import as_span, is_number, is_span, whole_from
 from .outcome import Handled, Outcome
 
 #: Where nothing limits attempts, or hardly, a message that is not settled after so many is taken for one that never is.
@@ -26,13 +26,8 @@ _HANDLED: Final = Handled()
 
 
 def _share(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ConfigurationError(f"{attribute.name}: expected a number from 0 to 1, not {value!r:.40}")
-
-
-def _count(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name}: expected a whole number from 1, not {value!r:.40}")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -46,7 +41,7 @@ class Workload:
         outage: for so long from the beginning, every attempt fails.
     """
 
-    messages: int = attrs.field(default=1_000, validator=_count)
+    messages: int = attrs.field(default=1_000, validator=whole_from(1))
     over: timedelta = attrs.field(default=timedelta(), converter=as_span, validator=is_span)
     failure_rate: float = attrs.field(default=0.1, validator=_share)
     outage: timedelta = attrs.field(default=timedelta(), converter=as_span, validator=is_span)
