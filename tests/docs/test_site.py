@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from pulpo_cli.main import cli
 from pulpo_core import ConfigurationError, open_queue
 
 from .commands import ROOT, checked_instead
@@ -63,6 +66,21 @@ def test_a_read_me_of_a_distribution_links_to_nothing_that_its_index_page_lacks(
 def test_commands_in_the_text_exist(path: Path) -> None:
     for words in _INLINE_COMMAND.findall(_FENCED.sub("", path.read_text())):
         check_command([words.split()[0], "--help"])
+
+
+@pytest.mark.parametrize("name", ["core", "cli"])
+def test_the_read_me_of_a_distribution_names_its_extras(name: str) -> None:
+    told = re.findall(
+        rf"^\| `pulpo-{name}\[(\w+)\]` \|", (ROOT / f"packages/{name}/README.md").read_text(), re.MULTILINE
+    )
+
+    assert sorted(told) == sorted(metadata(f"pulpo-{name}").get_all("Provides-Extra", []))
+
+
+def test_the_read_me_of_the_command_names_all_commands() -> None:
+    text = (ROOT / "packages/cli/README.md").read_text()
+
+    assert [name for name in cli.list_commands(click.Context(cli)) if not re.search(rf"`(pulpo )?{name}\b", text)] == []
 
 
 async def accepted_by(url: str) -> set[str]:
