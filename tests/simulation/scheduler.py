@@ -22,7 +22,7 @@ from .fate import Fate
 LIFETIME = timedelta(days=3)
 
 #: No life takes more rounds of the loop; most take a few thousand. More means that something goes round in circles.
-MOST_ROUNDS = 60_000
+MOST_ROUNDS = 40_000
 
 
 class NumberedTask(asyncio.Task[Any]):

