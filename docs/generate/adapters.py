@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_adapter_beanstalkd.adapter import Settings as BeanstalkdSettings
+from pulpo_adapter_beanstalkd.settings import Settings as BeanstalkdSettings
 from pulpo_adapter_file.settings import Settings as FileSettings
-from pulpo_adapter_sqs import adapter as sqs
+from pulpo_adapter_sqs import settings as sqs
 from pulpo_core import Adapter, Capabilities, adapter_for
 from pulpo_core.adapters.memory.adapter import Settings as MemorySettings
 
@@ -61,7 +61,7 @@ def _scheme(scheme: str, text: str) -> str:
 
 
 def _sqs() -> str:
-    """The table in the docstring of the adapter's module."""
+    """The table in the docstring of the module of its settings."""
     _, _, rows, _ = re.split(r"^=[= ]+$\n?", sqs.__doc__ or "", flags=re.MULTILINE)
     columns = [re.split(r"\s{2,}", line, maxsplit=2) for line in rows.splitlines()]
     names, defaults, meanings = zip(*columns, strict=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pulpo_adapter_beanstalkd import BeanstalkdAdapter
-from pulpo_adapter_beanstalkd.adapter import Settings
+from pulpo_adapter_beanstalkd.settings import Settings
 from pulpo_core import Ack, Envelope, InvalidURL, Queue, Settling, Unavailable, Unsupported
 from tests.servers import BeanstalkdServer, beanstalkd_program, free_port
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pulpo_adapter_beanstalkd import BeanstalkdAdapter
-from pulpo_adapter_beanstalkd.adapter import Settings
 from pulpo_adapter_beanstalkd.examining import _CHECKS, Seen, _is_private
+from pulpo_adapter_beanstalkd.settings import Settings
 from pulpo_core import Examiner, Level
 
 STATS = {"version": '"1.12"', "draining": "false", "binlog-current-index": 1, "max-job-size": 65_535}

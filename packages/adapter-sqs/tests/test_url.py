@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pulpo_adapter_sqs import SqsAdapter
-from pulpo_adapter_sqs.adapter import read_url
+from pulpo_adapter_sqs.settings import Settings
 from pulpo_core import InvalidURL
 from pulpo_core.testing import ManualClock, SeededJitter
 
@@ -52,35 +52,35 @@ from pulpo_core.testing import ManualClock, SeededJitter
     ],
 )
 def test_a_queue_is_named_by_name_arn_or_url(url: str, name: str, region: str | None, account: str | None) -> None:
-    settings = read_url(url)
+    settings = Settings.of(url)
 
     [address] = settings.addresses
     assert (address.name, settings.endpoint.region, address.account) == (name, region, account)
 
 
 def test_a_url_elsewhere_is_its_own_endpoint() -> None:
-    assert read_url("sqs://?url=http://localhost:4566/0/orders").endpoint.url == "http://localhost:4566"
+    assert Settings.of("sqs://?url=http://localhost:4566/0/orders").endpoint.url == "http://localhost:4566"
 
 
 def test_a_url_of_aws_leaves_the_endpoint_to_the_region() -> None:
-    assert read_url("sqs://?url=https://sqs.eu-west-1.amazonaws.com/1/orders").endpoint.url is None
+    assert Settings.of("sqs://?url=https://sqs.eu-west-1.amazonaws.com/1/orders").endpoint.url is None
 
 
 def test_several_queues_keep_their_order() -> None:
-    settings = read_url("sqs://high,normal,low")
+    settings = Settings.of("sqs://high,normal,low")
 
     assert [address.name for address in settings.addresses] == ["high", "normal", "low"]
 
 
 def test_unless_said_otherwise() -> None:
-    settings = read_url("sqs://orders")
+    settings = Settings.of("sqs://orders")
 
     assert (settings.visibility, settings.wait, settings.hops, settings.lower_every) == (30, 10, False, 20)
     assert settings.endpoint.timeout == timedelta(seconds=10)
 
 
 def test_everything_can_be_said() -> None:
-    settings = read_url(
+    settings = Settings.of(
         "sqs://a,b?region=eu-west-1&profile=work&account=1&endpoint_url=http://x:1&visibility=2m&wait=20s"
         "&dlq=dead&long_delay=hop&bands=10&lower_every=0&timeout=500ms"
     )

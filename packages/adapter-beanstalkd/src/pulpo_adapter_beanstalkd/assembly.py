@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pulpo_core import Clock, Jitter
 
 from .attempts import Freshness
@@ -16,9 +14,7 @@ from .publisher import BeanstalkdPublisher
 from .queue import BeanstalkdQueue
 from .records import Records
 from .server import CAPABILITIES
-
-if TYPE_CHECKING:
-    from .adapter import Settings
+from .settings import Settings
 
 
 def assemble(settings: Settings, clock: Clock, jitter: Jitter) -> tuple[BeanstalkdQueue, BeanstalkdPublisher]:

@@ -13,11 +13,11 @@ import attrs
 
 from pulpo_core import Clock, Diagnosis, Level
 
-from .adapter import Settings
 from .connection import Address, Dialer, Lost
 from .errors import Doing, error_of
 from .link import Link
 from .server import IN_MEMORY, LOGGED
+from .settings import Settings
 
 #: What beanstalkd takes unless it is told otherwise; less is a choice that somebody made.
 _USUAL_SIZE: Final = 65_535

@@ -1,6 +1,6 @@
 """SQS queues and SNS topics for pulpo."""
 
-from .adapter import SqsAdapter, SqsSettings
+from .adapter import SqsAdapter
 from .forwarding import SnsForwarder, SqsForwarder
 from .queue import SqsQueue
 from .sns import Notification, SnsTopic, open_topic
@@ -12,6 +12,5 @@ __all__ = [
     "SqsAdapter",
     "SqsForwarder",
     "SqsQueue",
-    "SqsSettings",
     "open_topic",
 ]

@@ -15,8 +15,9 @@ from typing import Any, Generic, TypeVar
 
 from pulpo_core import AdapterError, Clock, Envelope, InvalidMessage, Jitter, Message, SystemClock, SystemJitter
 
-from .adapter import SqsAdapter, read_url
+from .adapter import SqsAdapter
 from .queue import SqsQueue
+from .settings import Settings
 from .sns import Notification, SnsTopic, open_topic
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class SqsForwarder:
     ) -> None:
         self._encoder = encoder
         self._group = group
-        read_url(url)  # a wrong one is told now, not at the first message
+        Settings.of(url)  # a wrong one is told now, not at the first message
         self._connection = _Connection[SqsQueue](
             lambda: SqsAdapter().open(url, clock=clock or SystemClock(), jitter=jitter or SystemJitter())
         )
