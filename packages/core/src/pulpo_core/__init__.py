@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .domain.backoff import Backoff, JitterMode
 from .domain.capabilities import Capabilities, Order, Peek
-from .domain.decision import AGAIN_TABLE, TABLE, Decision, Situation, Tally, decide, error_text, plan, round_up
+from .domain.decision import AGAIN_TABLE, TABLE, Decision, Situation, Tally, decide
 from .domain.envelope import Delivery, Envelope, Lease
 from .domain.errors import (
     AdapterError,
@@ -31,10 +31,12 @@ from .domain.lifecycle import TRANSITIONS, IllegalTransition, State, advance, ne
 from .domain.limits import Breaker, RateLimit
 from .domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY, Message
 from .domain.outcome import Outcome
+from .domain.planning import plan, round_up
 from .domain.policy import OnExpired, Policy, Severity
 from .domain.settlement import Ack, Bury, FollowUp, Reason, Release, Retry, Settlement
 from .domain.signals import BuryMessage, DeleteMessage, IgnoreMessage, KeepMessage, RejectMessage, RetryMessage
 from .domain.url import QueueURL, duration, one_of, parse_url, read_parameters, scheme_of, switch, whole_number
+from .domain.wording import error_text
 from .ports.adapter import (
     Accounting,
     Adapter,

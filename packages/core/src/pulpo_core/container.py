@@ -33,8 +33,8 @@ from pulpo_core.application.route import Route
 from pulpo_core.config.routes import route_of
 from pulpo_core.config.running import dispatcher_of, tracing_of
 from pulpo_core.config.settings import RouteSettings, Settings
-from pulpo_core.domain.decision import error_text
 from pulpo_core.domain.errors import ApplicationError, PulpoError
+from pulpo_core.domain.wording import error_text
 
 Provider = providers.Provider[Any]
 Container = containers.Container

@@ -14,18 +14,12 @@ from pulpo_core.domain.backoff import LONGEST_DELAY, Backoff
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import (
     AGAIN_TABLE,
-    ERROR_TEXT_LIMIT,
     TABLE,
     Decision,
     Situation,
     Tally,
     Verdict,
     decide,
-    error_of,
-    error_text,
-    plan,
-    round_down,
-    round_up,
 )
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.outcome import (
@@ -44,8 +38,10 @@ from pulpo_core.domain.outcome import (
     Unroutable,
     Untranslatable,
 )
+from pulpo_core.domain.planning import plan, round_down, round_up
 from pulpo_core.domain.policy import OnExpired, Policy, Severity, guard
 from pulpo_core.domain.settlement import Ack, Bury, FollowUp, Reason, Release, Retry
+from pulpo_core.domain.wording import ERROR_TEXT_LIMIT, error_of, error_text
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

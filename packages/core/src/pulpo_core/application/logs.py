@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pulpo_core.domain.decision import error_text
+from pulpo_core.domain.wording import error_text
 from pulpo_core.ports.observer import (
     Alarm,
     Event,

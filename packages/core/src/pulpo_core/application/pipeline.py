@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from pulpo_core.domain.capabilities import Capabilities
-from pulpo_core.domain.decision import Decision, Situation, Tally, decide, plan
+from pulpo_core.domain.decision import Decision, Situation, Tally, decide
 from pulpo_core.domain.envelope import Delivery, Envelope
 from pulpo_core.domain.errors import TranslationError
 from pulpo_core.domain.message import Message
@@ -33,6 +33,7 @@ from pulpo_core.domain.outcome import (
     Unroutable,
     Untranslatable,
 )
+from pulpo_core.domain.planning import plan
 from pulpo_core.domain.policy import Policy, guard
 from pulpo_core.domain.routing import RouteTable
 from pulpo_core.domain.settlement import Ack, Reason, Retry, Settlement

@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pulpo_core.domain.backoff import read_hint
-from pulpo_core.domain.decision import error_of
 from pulpo_core.domain.errors import HandlerError
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.outcome import Asked, Failed, Handled, Outcome, Rejected
 from pulpo_core.domain.settlement import SETTLEMENTS, Ack, Bury, FollowUp, Retry
 from pulpo_core.domain.signals import Signal
+from pulpo_core.domain.wording import error_of
 
 HANDLED: Final = Handled()
 _AGAIN: Final = Asked(Retry())

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pulpo_core.domain.decision import error_text
 from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
+from pulpo_core.domain.wording import error_text
 
 #: The directory of this package, whose lines tell a user nothing about his own.
 _OURS: Final = str(Path(__file__).parents[1])

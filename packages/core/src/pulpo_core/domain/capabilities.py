@@ -1,4 +1,4 @@
-"""What a queue can do, as data: read by routes at start, by `decision.plan`, by the contract kit and by people.
+"""What a queue can do, as data: read by routes at start, by `planning.plan`, by the contract kit and by people.
 
 A capability is a promise tested both ways: what is declared works, and what is not declared is
 refused with `Unsupported` or at start, never quietly replaced by something weaker.

@@ -15,8 +15,9 @@ from typing import Final
 import attrs
 
 from .capabilities import Capabilities
-from .decision import Decision, Situation, decide, plan
+from .decision import Decision, Situation, decide
 from .outcome import Failed, Outcome
+from .planning import plan
 from .policy import Policy, guard
 from .settlement import Retry
 

@@ -5,7 +5,7 @@ Theory of operation. Three pure functions, called in this order for each deliver
 1. `policy.guard`, before the handler: may it run at all?
 2. `decide`, after it: the first matching row of `TABLE` names a verdict; where the verdict is
    `AGAIN`, the first matching row of `AGAIN_TABLE` says whether there is an again.
-3. `plan`, last: fits the settlement to what the queue can do.
+3. `planning.plan`, last: fits the settlement to what the queue can do.
 
 The rows are the rules: the documentation and ``pulpo explain`` print them, and nothing decides
 beside them. Time and chance are arguments, so equal inputs give equal decisions, and the body of
@@ -14,7 +14,6 @@ a message is not an input at all.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,7 +23,6 @@ from typing import Any, Final
 import attrs
 
 from .backoff import at_least, read_hint
-from .capabilities import Capabilities
 from .outcome import (
     Abandoned,
     Asked,
@@ -43,11 +41,7 @@ from .outcome import (
 )
 from .policy import OnExpired, Policy, Severity
 from .settlement import Ack, Bury, Reason, Release, Retry, Settlement
-
-ERROR_TEXT_LIMIT: Final = 2_000  # characters of an error that travel with a buried message
-
-#: Characters that UTF-8, XML or a terminal cannot carry: an error must not keep its message from being buried.
-_UNSPEAKABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+from .wording import error_of, error_text
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -177,41 +171,6 @@ def _worst(opinions: list[tuple[Severity, timedelta | None]]) -> tuple[Severity,
 
 def _as_opinion(answer: object) -> Severity | timedelta | None:
     return Severity(answer) if isinstance(answer, str) else read_hint(answer)
-
-
-def error_text(error: BaseException, *, limit: int = ERROR_TEXT_LIMIT) -> str:
-    """One line about *error*, at most *limit* characters; never raises, whatever the exception does."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own exceptions may raise anything here
-        text = "(no text: its __str__ raises)"
-    line = _UNSPEAKABLE.sub("\ufffd", " ".join(text.split()))
-    name = type(error).__qualname__
-    return (f"{name}: {line}" if line else name)[:limit]
-
-
-def error_of(outcome: Outcome) -> str:
-    """What went wrong, as one line; empty when nothing did."""
-    match outcome:
-        case Failed(error=error) | Untranslatable(error=error):
-            return error_text(error)
-        case Asked(settlement=Retry(error=text) | Bury(error=text)) if text:
-            return text
-        case Asked(error=text):
-            return text
-        case TimedOut(limit=limit):
-            return f"the handler ran longer than {limit.total_seconds():g} s"
-        case Unroutable(request_type=request_type):
-            return f"no handler for request type {request_type!r:.80}"
-        case Expired(expiration=moment):
-            return f"expired at {moment.isoformat()}"
-        case Exhausted(attempt=attempt, lost=lost):
-            cause = f"{lost} before it ended without an outcome" if lost else "its attempts were used up before"
-            return f"delivery {attempt} was not run: {cause}"
-        case Abandoned(after=after):
-            return f"the handler was still running {after.total_seconds():g} s after it should have ended"
-        case _:
-            return ""
 
 
 class Verdict(StrEnum):
@@ -375,34 +334,3 @@ _DECIDERS: Final[dict[Verdict, Callable[[Case, Reason], Decision]]] = {
     Verdict.RELEASE: _release,
     Verdict.LEAVE: _leave,
 }
-
-
-def plan(settlement: Settlement, capabilities: Capabilities, *, held: timedelta = timedelta()) -> Settlement:
-    """Fit *settlement* to what the queue can do: delays are rounded up, and clamped to what it can hold.
-
-    Args:
-        held: how long the delivery has been ours; counts against `Capabilities.max_retry_delay`.
-    """
-    if not isinstance(settlement, Retry):
-        return settlement
-    delay = max(settlement.delay or timedelta(), capabilities.min_retry_delay)
-    delay = round_up(delay, capabilities.granularity)
-    if capabilities.max_retry_delay is not None:
-        room = max(capabilities.max_retry_delay - held, timedelta())
-        delay = min(delay, round_down(room, capabilities.granularity))
-    return settlement if delay == settlement.delay else attrs.evolve(settlement, delay=delay)
-
-
-def round_down(span: timedelta, granularity: timedelta) -> timedelta:
-    """The greatest multiple of *granularity* that is not more than *span*."""
-    return span - span % granularity if granularity else span
-
-
-def round_up(span: timedelta, granularity: timedelta) -> timedelta:
-    """The least multiple of *granularity* that is not less than *span*."""
-    if not granularity:
-        return span
-    try:
-        return -(-span // granularity) * granularity
-    except OverflowError:
-        return span

@@ -31,12 +31,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from pulpo_core.application.publishing import MessagePublisher, open_publisher
 from pulpo_core.application.route import Route
 from pulpo_core.application.synchronous import SyncPublisher, open_publisher_sync
-from pulpo_core.domain.decision import Tally, error_text
+from pulpo_core.domain.decision import Tally
 from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.settlement import Reason
 from pulpo_core.domain.signals import Signal
 from pulpo_core.domain.url import QueueURL, parse_url
+from pulpo_core.domain.wording import error_text
 from pulpo_core.ports.handler import Middleware, Next, PublishMiddleware
 from pulpo_core.ports.observer import Event, Published, PublishFailed, RouteStarted, RouteStopped, Settled
 

@@ -94,7 +94,7 @@ class Provider(Protocol):
         is already settled in the same way is not an error. An item whose lease is over is
         `LeaseLost` and changes nothing; an item whose answer was lost is `AdapterError.in_doubt`.
 
-        `Retry` comes with a delay that `decision.plan` has fitted to the queue, and keeps the
+        `Retry` comes with a delay that `planning.plan` has fitted to the queue, and keeps the
         message's priority and place. `Bury` keeps the bytes, the reason, the error, the attempts
         and the time. `Release` makes it ready at once.
         """
