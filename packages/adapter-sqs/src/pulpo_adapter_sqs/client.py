@@ -106,8 +106,8 @@ _METHODS: Final[Mapping[str, str]] = {
 
 def _failures() -> tuple[type[BaseException], ...]:
     from aiohttp import ClientError as TransportError  # noqa: PLC0415 - the driver is imported when a queue is opened
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above
 
     return BotoCoreError, ClientError, ResponseParserError, TransportError, TimeoutError, OSError
 
@@ -185,8 +185,8 @@ def _descriptions(service: str, data_path: str | None) -> Any:
 
 def _driver_config() -> Any:
     from aiobotocore import __version__ as aiobotocore_version  # noqa: PLC0415 - heavy: imported when a queue is opened
-    from aiobotocore.config import AioConfig  # noqa: PLC0415
-    from botocore import __version__ as botocore_version  # noqa: PLC0415
+    from aiobotocore.config import AioConfig  # noqa: PLC0415 - as above
+    from botocore import __version__ as botocore_version  # noqa: PLC0415 - as above
 
     # A user agent that is given is not made anew for each request, which takes an eighth of its time.
     return AioConfig(
