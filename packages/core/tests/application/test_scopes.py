@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 
 import pytest
@@ -192,6 +192,69 @@ def test_one_that_was_being_opened_when_its_message_was_cancelled_is_closed():
     asyncio.run(main())
 
     assert heard == ["open", "closed"]
+
+
+def test_one_that_is_still_being_opened_when_nobody_waits_any_more_is_closed_too():
+    heard, opening, go_on, closed = [], threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def __enter__(self):
+            opening.set()
+            go_on.wait(30)
+            heard.append("open")
+
+        def __exit__(self, kind, *_):
+            heard.append(f"closed after {kind.__name__}")
+            closed.set()
+
+    async def main():
+        task = asyncio.create_task(Scope(Slow)(None, None, None))
+        await asyncio.to_thread(opening.wait, 30)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.wait([task], timeout=30)
+        go_on.set()
+        await asyncio.to_thread(closed.wait, 30)
+
+    asyncio.run(main())
+
+    assert heard == ["open", "closed after CancelledError"]
+
+
+@asynccontextmanager
+async def silent_session():
+    """As many are written: it rolls back, and says nothing to anybody."""
+    with suppress(Exception):
+        yield
+
+
+@virtual_time
+@pytest.mark.parametrize("result", [False, Retry(), Bury("no such customer")], ids=["False", "Retry", "Bury"])
+async def test_a_context_that_swallows_exceptions_does_not_turn_what_is_not_done_into_done(result):
+    url = fresh_url()
+    await publish(url, payload(1))
+
+    async def handler(payload):
+        return result
+
+    worker = await run(Route(url, handler, middleware=[Scope(silent_session)], policy=ONCE))
+
+    assert (worker.ledger.acked, worker.ledger.buried) == (0, 1)
+
+
+@virtual_time
+async def test_what_a_handler_raises_is_not_lost_in_a_context_that_swallows_it():
+    url = fresh_url()
+    await publish(url, payload(1))
+
+    async def handler(payload):
+        raise ValueError("no such customer")
+
+    worker = await run(Route(url, handler, middleware=[Scope(silent_session)], policy=ONCE))
+
+    assert (worker.ledger.acked, worker.ledger.buried) == (0, 1)
 
 
 @virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
@@ -41,7 +42,8 @@ class Scope(Generic[T]):
 
     The context sees an exception whenever the message is not acknowledged as done: the handler's own,
     its cancellation by a timeout, and one that stands for a `Retry`, a `Bury` or `False` that the
-    handler returned. A context that fails to close is a failure of the message.
+    handler returned. A context that fails to close is a failure of the message; one that keeps the
+    exception to itself changes nothing about what becomes of the message.
 
     A synchronous context manager is entered and left in a thread, and not always in the same one.
 
@@ -69,17 +71,14 @@ class Scope(Generic[T]):
 
     async def __call__(self, message: Message, delivery: Delivery, call_next: Next) -> Any:
         """Handle one message with a context of its own."""
-        try:
+        handled = _Handled()
+        with contextlib.suppress(_NotDone):
             async with AsyncExitStack() as stack:
                 context = _asynchronous(await finish(self._open()))
                 token = self._current.set(await stack.enter_async_context(context))
                 stack.callback(self._current.reset, token)
-                result = await call_next(message, delivery)
-                if not self._is_done(result):
-                    raise _NotDone(result)
-                return result
-        except _NotDone as not_done:
-            return not_done.result
+                await handled.by(call_next(message, delivery), self._is_done)
+        return handled.told()
 
     def _is_done(self, result: Any) -> bool:
         outcome = outcome_of_result(result, falsy_retries=self._falsy_retries)
@@ -89,9 +88,29 @@ class Scope(Generic[T]):
 class _NotDone(Exception):
     """Stands for a result that says that the message is not done."""
 
-    def __init__(self, result: Any) -> None:
-        super().__init__("the handler returned that the message is not done")
-        self.result = result
+
+class _Handled:
+    """What came of a message inside of its context, which may keep an exception to itself and does not decide."""
+
+    def __init__(self) -> None:
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    async def by(self, work: Awaitable[Any], is_done: Callable[[Any], bool]) -> None:
+        """Take note of what *work* returns or raises, and let the context see it."""
+        try:
+            self._result = await work
+        except BaseException as error:
+            self._error = error
+            raise
+        if not is_done(self._result):
+            raise _NotDone("the handler returned that the message is not done")
+
+    def told(self) -> Any:
+        """What *work* has returned, or raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 def _asynchronous(context: Context[T]) -> AbstractAsyncContextManager[T]:
@@ -109,10 +128,19 @@ class _InThread(AbstractAsyncContextManager[T]):
         try:
             return await asyncio.shield(entering)
         except asyncio.CancelledError as error:
-            await asyncio.wait([entering])  # what has been opened is closed
+            try:
+                await asyncio.wait([entering])  # what has been opened is closed
+            except BaseException:  # cancelled once more: nobody waits for it now, and it is closed all the same
+                entering.add_done_callback(self._close_late)
+                raise
             if entering.exception() is None:
                 await self.__aexit__(type(error), error, error.__traceback__)
             raise
+
+    def _close_late(self, entering: asyncio.Future[T]) -> None:
+        if not entering.cancelled() and entering.exception() is None:
+            error = asyncio.CancelledError()
+            entering.get_loop().run_in_executor(None, self._context.__exit__, type(error), error, None)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
