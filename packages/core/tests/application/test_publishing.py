@@ -1,7 +1,10 @@
 """Publishing: an id only for what is stored, every error in its place, nothing in doubt repeated."""
 
 import asyncio
+import os
+import signal
 import threading
+import time
 import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -483,6 +486,24 @@ def test_a_publish_on_its_way_when_the_publisher_is_closed_is_in_doubt():
 
     assert not thread.is_alive()
     assert [error.in_doubt for error in errors] == [True]
+
+
+def test_a_child_that_was_forked_inside_of_its_context_can_leave_it():
+    """Else it would wait for ever for the thread of its parent."""
+    with open_publisher_sync(fresh_url()) as publisher:
+        child = os.fork()
+    if child == 0:
+        os._exit(7)
+    publisher.close()
+
+    deadline = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
 
 
 def test_a_publisher_that_was_opened_before_a_fork_is_refused_in_the_child(monkeypatch):

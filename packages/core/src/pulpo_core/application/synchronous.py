@@ -57,6 +57,8 @@ class SyncPublisher:
 
     def close(self) -> None:
         """Begin nothing more; called when its context ends."""
+        if os.getpid() != self._process:
+            return  # nothing is begun here anyway, and a thread that does not exist here may hold the lock
         with self._lock:
             self._closed = True
 
@@ -92,6 +94,7 @@ class _Background:
         self._opened: Future[tuple[MessagePublisher, asyncio.AbstractEventLoop]] = Future()
         self._closed: Future[None] = Future()
         self._enough = asyncio.Event()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="pulpo-publisher", daemon=True)
 
     def open(self) -> tuple[MessagePublisher, asyncio.AbstractEventLoop]:
@@ -105,6 +108,8 @@ class _Background:
 
     def close(self) -> None:
         """Close it, and end what somebody has left behind."""
+        if os.getpid() != self._process:
+            return  # after a fork it is still its parent's, whose thread does not exist here
         _, loop = self._opened.result()
         loop.call_soon_threadsafe(self._enough.set)
         self._thread.join()
