@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -196,6 +197,33 @@ async def test_clients_that_only_hold_connections_are_bounded(monkeypatch):
     assert refused == 0
 
 
+async def test_clients_that_do_not_take_their_answer_are_hung_up_on(monkeypatch):
+    monkeypatch.setattr(health, "PATIENCE", 0.1)
+    long = Metrics(content_type="text/plain", text=lambda: bytes(50_000_000))
+    async with serving(metrics=long) as (server, *_):
+        with socket.create_connection(server.address) as client:
+            client.settimeout(20)
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            await asyncio.sleep(1)
+            taken = await asyncio.to_thread(everything, client)
+
+    assert taken < 50_000_000
+
+
+def everything(client):
+    """How many bytes there are until the other side has hung up."""
+    count = 0
+    with suppress(ConnectionResetError):
+        while part := client.recv(1 << 20):
+            count += len(part)
+    return count
+
+
+async def test_a_collector_that_fails_is_an_answer():
+    async with serving(metrics=Metrics(content_type="text/plain", text=lambda: bytes(-1))) as (server, *_):
+        assert await get(server, "/metrics") == (500, {"error": "a collector failed; the log says how"})
+
+
 async def test_a_port_that_is_taken_is_a_wrong_configuration():
     async with serving() as (server, dispatcher, _):
         _, port = server.address
@@ -205,8 +233,6 @@ async def test_a_port_that_is_taken_is_a_wrong_configuration():
 
 
 def test_a_manager_reports_a_taken_port_without_receiving_anything():
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

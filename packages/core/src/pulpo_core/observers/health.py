@@ -18,7 +18,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -133,8 +133,7 @@ class HealthServer:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             log.debug("a client of the health server went away, or was too slow")
         finally:
-            with suppress(OSError):
-                writer.close()
+            writer.transport.abort()  # closing alone would wait for ever for a client that reads nothing
 
     async def _exchange(
         self, dispatcher: Dispatcher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -148,7 +147,8 @@ class HealthServer:
             method, answer = self._answer_to(head, dispatcher)
         async with asyncio.timeout(PATIENCE):
             writer.write(_response(answer, with_body=method != "HEAD"))
-            await writer.drain()
+            writer.close()
+            await writer.wait_closed()  # until it has gone out
 
     def _answer_to(self, head: bytes, dispatcher: Dispatcher) -> tuple[str, Answer]:
         words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
@@ -167,11 +167,19 @@ class HealthServer:
             case "/readyz":
                 return _verdict(dispatcher, good=dispatcher.phase is Phase.RECEIVING)
             case "/metrics" if self.metrics is not None:
-                return Answer(HTTPStatus.OK, self.metrics.text(), self.metrics.content_type)
+                return _measured(self.metrics)
             case "/metrics":
                 return _told(HTTPStatus.NOT_FOUND, {"error": "no metrics; pip install 'pulpo-core[prometheus]'"})
             case _:
                 return _told(HTTPStatus.NOT_FOUND, {"error": "there are /livez, /readyz and /metrics"})
+
+
+def _measured(metrics: Metrics) -> Answer:
+    try:
+        return Answer(HTTPStatus.OK, metrics.text(), metrics.content_type)
+    except Exception:  # whatever else is registered, an application's own collectors among them
+        log.exception("metrics cannot be told")
+        return _told(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "a collector failed; the log says how"})
 
 
 def _verdict(dispatcher: Dispatcher, *, good: bool) -> Answer:
