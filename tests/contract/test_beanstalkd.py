@@ -57,7 +57,11 @@ class TestBeanstalkd(AdapterContract):
         cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[None]:
         """Begin with every clause that was asked for; the tests wait for their results."""
-        ours = [item.callspec.params for item in request.session.items if item.cls is cls and hasattr(item, "callspec")]
+        ours = [
+            item.callspec.params
+            for item in request.session.items
+            if getattr(item, "cls", None) is cls and hasattr(item, "callspec")
+        ]
         with ExitStack() as stack:
             server = stack.enter_context(cls.a_server(tmp_path_factory.mktemp("binlog")))
             pool = stack.enter_context(ThreadPoolExecutor(_BESIDE_EACH_OTHER))
