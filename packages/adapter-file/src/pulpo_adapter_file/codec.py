@@ -99,6 +99,6 @@ def decode(row: tuple[Any, ...], *, not_before: int | None = None) -> Envelope:
     )
 
 
-def error_text(text: str) -> str:
+def stored_text(text: str) -> str:
     """*text* as it is stored: cut, and without what SQLite's text cannot hold."""
     return text[:MAX_ERROR].encode("utf-8", "backslashreplace").decode()

@@ -70,7 +70,7 @@ class Committer:
     def look(self, submission: Submission) -> Any:
         """The answer to a `Look`; needs no lock."""
         operation, connection = submission.operation, self.store.connection
-        assert isinstance(operation, Look)
+        assert isinstance(operation, Look), "whatever changes the file needs the lock"
         try:
             connection.execute("BEGIN")
             try:

@@ -65,9 +65,7 @@ SELECT id, priority, published, expiration, uid, extra, body, attempts FROM arch
 def stats(reading: Reading, desk: Desk) -> QueueStats:
     """Count every message at one instant; what is due by now counts as ready."""
     queue, now = reading.need_queue(desk), reading.now(desk).wall
-    found = reading.row(_COUNTS, queue, now)
-    assert found is not None
-    ready, delayed, due, reserved, lapsed, buried = found
+    ready, delayed, due, reserved, lapsed, buried = reading.one(_COUNTS, queue, now)
     oldest = reading.row(_OLDEST, queue, now)
     return QueueStats(
         ready=ready + due + lapsed,

@@ -14,7 +14,7 @@ import attrs
 
 from pulpo_core import Ack, Bury, Release, Retry, Settlement
 
-from .codec import error_text
+from .codec import stored_text
 from .operations import Extend, Receipt, Settle, SettleItem
 from .publishing import store
 from .schema import RESERVED
@@ -36,6 +36,9 @@ _RETRY: Final = "UPDATE message SET state = 1, due = ?, since = ?, reason = NULL
 _RETRY_NOW: Final = "UPDATE message SET state = 0, due = NULL, since = NULL, reason = NULL, error = ? WHERE id = ?"
 _BURY: Final = "UPDATE message SET state = 3, due = ?, since = NULL, reason = ?, error = ? WHERE id = ?"
 _RELEASE: Final = "UPDATE message SET state = 0, due = NULL, since = NULL, attempts = attempts - 1 WHERE id = ?"
+
+#: A retry cannot be later than the last moment of the calendar, in microseconds.
+_LATEST: Final = 253_402_300_799_999_999
 
 _State = tuple[int, int]  # generation, state
 
@@ -102,7 +105,8 @@ def settle_all(transaction: Transaction, operations: Sequence[Settle]) -> list[l
     ]
     _acknowledge(transaction, work.acks)
     for item, operation in work.others:
-        _EFFECTS[type(item.settlement)](transaction, item, transaction.now(operation.desk))
+        effect, now = _EFFECTS[type(item.settlement)], transaction.now(operation.desk)
+        effect(transaction, item.receipt.id, item.settlement, now)
         _stir(transaction, item)
     return answers
 
@@ -122,31 +126,24 @@ def _acknowledge(transaction: Transaction, acks: Sequence[tuple[SettleItem, Sett
             store(transaction, operation.desk, item.follow_ups)
 
 
-def _retry(transaction: Transaction, item: SettleItem, now: Now) -> None:
-    assert isinstance(item.settlement, Retry)
-    delay = span(item.settlement.delay) if item.settlement.delay else 0
-    error = error_text(item.settlement.error) or None
+def _retry(transaction: Transaction, message: int, retry: Retry, now: Now) -> None:
+    delay = span(retry.delay) if retry.delay else 0
+    error = stored_text(retry.error) or None
     if delay:
-        transaction.change(_RETRY, min(now.wall + delay, _LATEST), now.wall, error, item.receipt.id)
+        transaction.change(_RETRY, min(now.wall + delay, _LATEST), now.wall, error, message)
     else:
-        transaction.change(_RETRY_NOW, error, item.receipt.id)
+        transaction.change(_RETRY_NOW, error, message)
 
 
-#: A retry cannot be later than the last moment of the calendar.
-_LATEST: Final = 253_402_300_799_999_999
+def _bury(transaction: Transaction, message: int, burial: Bury, now: Now) -> None:
+    transaction.change(_BURY, now.wall, stored_text(burial.reason), stored_text(burial.error), message)
 
 
-def _bury(transaction: Transaction, item: SettleItem, now: Now) -> None:
-    assert isinstance(item.settlement, Bury)
-    reason, error = error_text(item.settlement.reason), error_text(item.settlement.error)
-    transaction.change(_BURY, now.wall, reason, error, item.receipt.id)
+def _release(transaction: Transaction, message: int, _: Release, __: Now) -> None:
+    transaction.change(_RELEASE, message)
 
 
-def _release(transaction: Transaction, item: SettleItem, now: Now) -> None:  # noqa: ARG001 - one of a table
-    transaction.change(_RELEASE, item.receipt.id)
-
-
-_EFFECTS: Final[Mapping[type[Settlement], Callable[[Transaction, SettleItem, Now], None]]] = {
+_EFFECTS: Final[Mapping[type[Settlement], Callable[[Transaction, int, Any, Now], None]]] = {
     Retry: _retry,
     Bury: _bury,
     Release: _release,

@@ -31,6 +31,11 @@ class Reading:
         found: tuple[Any, ...] | None = self.connection.execute(statement, bound(statement, values)).fetchone()
         return found
 
+    def one(self, statement: str, *values: Any) -> tuple[Any, ...]:
+        """The row of a question that has exactly one."""
+        [found] = self.rows(statement, *values)
+        return found
+
     def now(self, desk: Desk) -> Now:
         """What time it is for *desk*: one reading for the whole transaction."""
         now = self._nows.get(desk)
@@ -92,17 +97,15 @@ class Transaction(Reading):
         queue = self._made.get(desk) or self.find_queue(desk)
         if queue is None:
             self.change("INSERT INTO queue (name) VALUES (?) ON CONFLICT DO NOTHING", desk.settings.queue)
-            found = self.row("SELECT id FROM queue WHERE name = ?", desk.settings.queue)
-            assert found is not None
-            queue = self._made[desk] = found[0]  # the desk learns it when this is committed
+            [queue] = self.one("SELECT id FROM queue WHERE name = ?", desk.settings.queue)
+            self._made[desk] = queue  # the desk learns it when this is committed
         return queue
 
     def take_ids(self, count: int) -> range:
         """*count* ids that were never given before."""
         if self._sequence is None:
-            found = self.row("SELECT value FROM meta WHERE key = 'sequence'")
-            assert found is not None
-            self._sequence = int(found[0])
+            [sequence] = self.one("SELECT value FROM meta WHERE key = 'sequence'")
+            self._sequence = int(sequence)
         first = self._sequence + 1
         self._sequence += count
         return range(first, first + count)

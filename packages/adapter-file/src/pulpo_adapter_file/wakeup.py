@@ -180,7 +180,7 @@ class Ear:
             bound.close()
             raise
         self._socket, self._loop = bound, asyncio.get_running_loop()
-        self._loop.add_reader(bound, self._heard)
+        self._loop.add_reader(bound, self._heard, bound)
 
     def _make_directory(self) -> None:
         path = self._directory.path
@@ -190,12 +190,11 @@ class Ear:
         path.chmod(companion_mode(self._queue_file, directory=True) | 0o300)
         give_to_owner(path, self._queue_file)
 
-    def _heard(self) -> None:
-        assert self._socket is not None
+    def _heard(self, bound: socket.socket) -> None:
         mine = False
         with contextlib.suppress(BlockingIOError, InterruptedError):
             while True:
-                message = self._socket.recv(_MAX_DATAGRAM)
+                message = bound.recv(_MAX_DATAGRAM)
                 mine = mine or self.queue_id is None or str(self.queue_id).encode() in message.split()
         if mine:
             self.stir()
