@@ -109,3 +109,20 @@ def test_log_lines_follow_stderr_when_it_changes(capsys: pytest.CaptureFixture[s
         sys.stderr = before
 
     assert "here" in capsys.readouterr().out
+
+
+def test_what_a_producer_has_written_gives_no_orders_and_forges_no_record(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(1, form="console")
+
+    logging.getLogger("pulpo.dispatcher").info(
+        "mail: %s", "\x1b[2J\x9b31m\n12:00:00 error: forged", extra={"pulpo_x": 1}
+    )
+    try:
+        raise ValueError("\x1b]0;title\x07")
+    except ValueError:
+        logging.getLogger("pulpo.dispatcher").exception("broke down")
+
+    told = capsys.readouterr().err
+    assert not set(told) & {"\x1b", "\x9b", "\x07"}
+    assert "\\x1b[2J\\x9b31m\n  12:00:00 error: forged" in told
+    assert "ValueError: \\x1b]0;title\\x07" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import logging.handlers
 import sys
@@ -14,6 +15,7 @@ from structlog.typing import EventDict
 
 from .output import at_terminal
 from .session import session
+from .units import printable
 
 #: Loggers whose INFO is about the process and not about messages: it is shown unless less is wanted.
 _SPEAK_UP: Final = ("pulpo.manager", "pulpo.run", "pulpo.health")
@@ -122,7 +124,7 @@ def _console() -> logging.Formatter:
             _column("event", "", ""),
             _column("", colour["dim"], colour["plain"]),
         ],
-        exception_formatter=structlog.dev.plain_traceback,
+        exception_formatter=_traceback,
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -133,9 +135,20 @@ def _console() -> logging.Formatter:
     )
 
 
+def _harmless(value: object) -> str:
+    """*value* as text that gives a terminal no orders, and of which no line looks like a record of its own."""
+    return printable(str(value)).replace("\n", "\n  ")
+
+
+def _traceback(to: TextIO, error: Any) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    to.write(printable(text.getvalue()))
+
+
 def _column(key: str, style: str, reset: str) -> structlog.dev.Column:
     formatter = structlog.dev.KeyValueColumnFormatter(
-        key_style=None if key else style, value_style=style, reset_style=reset, value_repr=str
+        key_style=None if key else style, value_style=style, reset_style=reset, value_repr=_harmless
     )
     return structlog.dev.Column(key, formatter)
 

@@ -19,7 +19,12 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """Write *value* as one line of JSON, or indented when a person looks at it."""
-    print(json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None))
+    text = json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None)
+    print(printable(text, written=_as_in_json))
+
+
+def _as_in_json(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _speaks_utf8() -> bool:

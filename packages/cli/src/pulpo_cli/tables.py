@@ -87,7 +87,7 @@ def print_facts(facts: Mapping[str, str], *, title: str = "", to: TextIO | None 
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, Text(printable(value)))
+        table.add_row(Text(printable(name)), Text(printable(value)))
     show(table, title=title, to=to)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -60,19 +61,19 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {nouns or noun + 's'}"
 
 
-def printable(text: str) -> str:
-    """*text* with what a terminal might obey written out; lines and tabs stay."""
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def printable(text: str, *, written: Callable[[str], str] = _escape) -> str:
+    """*text* with what a terminal might obey written out, by *written*; lines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(each if _is_safe(each) else _escape(each) for each in text)
+    return "".join(each if _is_safe(each) else written(each) for each in text)
 
 
 def _is_safe(character: str) -> bool:
     return character in "\n\t" or unicodedata.category(character) not in _UNPRINTABLE
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def shortened(text: str, width: int) -> str:
