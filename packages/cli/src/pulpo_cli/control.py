@@ -68,14 +68,15 @@ class _Desk:
             async with asyncio.timeout(_PATIENCE):
                 answer = self._answer(await reader.readline())
                 writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
-        writer.close()
+                writer.close()
+                await writer.wait_closed()  # until it has gone out
+        writer.transport.abort()  # closing alone would wait for ever for a client that reads nothing
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             question = json.loads(line)
             answer = self._answers[question["do"]]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return _refusal(f"expected a line of JSON whose 'do' is one of {', '.join(self._answers)}")
         try:
             return {"ok": True, "pid": os.getpid(), **answer(question)}
@@ -100,7 +101,7 @@ def status(dispatcher: Dispatcher) -> dict[str, Any]:
     return {
         "version": __version__,
         "phase": str(dispatcher.phase),
-        "directory": str(Path.cwd()),
+        "directory": _directory(),
         "routes": [
             {
                 "name": route.name,
@@ -112,3 +113,11 @@ def status(dispatcher: Dispatcher) -> dict[str, Any]:
             for route in dispatcher.routes
         ],
     }
+
+
+def _directory() -> str | None:
+    """Where it works; `None` when that was removed, as deployments do with what they replace."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +32,21 @@ def _answers(question: bytes) -> Iterator[dict[str, Any]]:
     for path in sorted(runtime_directory().glob(f"*{SUFFIX}")):
         try:
             yield json.loads(_ask(path, question))
-        except (ConnectionRefusedError, FileNotFoundError):  # it was killed, or ended a moment ago
-            path.unlink(missing_ok=True)
+        except (ConnectionRefusedError, FileNotFoundError):  # it was killed, ended a moment ago, or is about to listen
+            if not _lives(path.stem):
+                path.unlink(missing_ok=True)
         except (OSError, ValueError):
             complain(f"worker {path.stem} does not answer; a handler may block its event loop")
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:  # it is somebody else's by now
+        return True
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _ask(path: Path, question: bytes) -> bytes:
