@@ -87,6 +87,11 @@ class Filter:
         return (self.older_than is None or age > self.older_than) and (self.newer_than is None or age < self.newer_than)
 
 
+def each_once(ids: Sequence[str]) -> Sequence[str]:
+    """*ids* without repetitions: what is gone could not be found a second time."""
+    return tuple(dict.fromkeys(ids))
+
+
 @attrs.frozen(kw_only=True)
 class Choice:
     """What a command is asked to work on.
@@ -97,7 +102,7 @@ class Choice:
         limit: no more than that, the oldest first.
     """
 
-    ids: Sequence[str] = ()
+    ids: Sequence[str] = attrs.field(default=(), converter=each_once)
     every: bool = False
     filter: Filter = attrs.field(factory=Filter)
     limit: int | None = None

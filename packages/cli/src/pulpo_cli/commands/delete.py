@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import rich_click as click
 
 from pulpo_cli import errors
+from pulpo_cli.burials.choice import each_once
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
@@ -20,12 +21,13 @@ from pulpo_core import AdapterError, Peek, Unsupported, open_queue, status_of
 @queue_option
 @yes_option
 @json_option
-def delete(ids: tuple[str, ...], queue: str, *, yes: bool, as_json: bool) -> int:
+def delete(ids: Sequence[str], queue: str, *, yes: bool, as_json: bool) -> int:
     """Remove messages by their ids.
 
     They are removed for good, whatever their state. Prints the ids of those that are gone. The status is 1 if one of
     them is not there.
     """
+    ids = each_once(ids)
     if not confirmed(f"Remove {plural(len(ids), 'message')} of {queue} for good?", yes=yes):
         note("nothing was removed")
         return errors.FAILED
