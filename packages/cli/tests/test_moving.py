@@ -117,3 +117,16 @@ def test_a_queue_is_not_moved_to_itself(pulpo: Pulpo, url: str) -> None:
 
     assert (outcome.status, outcome.out) == (2, "")
     assert "the same queue" in outcome.complaint
+
+
+def test_two_urls_of_one_queue_are_noticed_however_little_is_remembered_of_a_long_move(
+    pulpo: Pulpo, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulpo_cli.moving._REMEMBERED", 1)
+    publish(url, *[Message()] * 300)
+
+    outcome = pulpo("move", "--queue", url, "--to", f"{url}?lease=60s", "--yes")
+
+    assert (outcome.status, outcome.out) == (2, "moved 300 messages\n")
+    assert "both URLs seem to name the same queue" in outcome.err
+    assert pulpo("stats", "--queue", url, "--json").json["ready"] == 300

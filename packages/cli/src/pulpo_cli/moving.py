@@ -29,6 +29,10 @@ _BATCH: Final = 100
 _MOST_REFUSED: Final = 1_000
 
 
+#: So many of the first copies are remembered: where both URLs name one queue, it is these that come back first.
+_REMEMBERED: Final = 10_000
+
+
 @attrs.define
 class Accounts:
     """What became of every message that was taken.
@@ -114,7 +118,8 @@ class Moving:
         answers = await _published(self.target, [copy_of(delivery, self.target) for delivery in deliveries])
         pairs = list(zip(deliveries, answers, strict=True))
         broken = self._hold_back([(each, error) for each, error in pairs if isinstance(error, AdapterError)])
-        self._put_as |= {(each.envelope.uid, answer) for each, answer in pairs if isinstance(answer, str)}
+        if len(self._put_as) < _REMEMBERED:
+            self._put_as |= {(each.envelope.uid, answer) for each, answer in pairs if isinstance(answer, str)}
         await self._remove([each for each, answer in pairs if isinstance(answer, str)])
         self.show(self.accounts.moved)
         if broken is not None:
