@@ -120,6 +120,31 @@ async def test_the_next_in_a_place_gets_what_is_left_of_its_share_and_is_paused_
     ]
 
 
+async def test_one_that_cannot_be_started_is_tried_again_while_the_others_go_on():
+    stage, tried = Stage([0]), []
+
+    async def start(orders, arguments, clock):
+        tried.append((orders.place, orders.paused))
+        if len(tried) <= 3:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return await stage.start(orders, arguments, clock)
+
+    crew = Crew(("run",), 2, clock=Hasty(), start=start)
+    report = await crew.run()
+
+    assert sorted(worker.account.place for worker in stage.workers) == [1, 2]
+    assert (len(tried), report.status, report.error) == (5, 0, None)
+
+
+async def test_when_none_can_ever_be_started_that_is_told():
+    async def start(orders, arguments, clock):
+        raise FileNotFoundError("no such interpreter")
+
+    report = await Crew(("run",), 1, clock=Hasty(), start=start).run()
+
+    assert (report.status, str(report.error)) == (1, "cannot be started: no such interpreter")
+
+
 async def test_nobody_is_started_for_a_share_of_nothing():
     stage = Stage([0])
     await stage.crew(3, max_messages=2).run()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -17,7 +18,7 @@ from pulpo_core import Clock, PulpoError, Report, SystemClock
 from .account import Account, added_ledgers, added_requests, folded, shares
 from .changes import changes, flaw_in
 from .leash import Orders
-from .verdict import Again, Done, Ending, Past, StopAll, verdict
+from .verdict import FAILED, Again, Done, Ending, Past, StopAll, verdict
 from .worker import Worker
 
 log = logging.getLogger("pulpo.run")
@@ -132,7 +133,10 @@ class Crew:
                 return
 
     async def _employ(self, place: Place) -> Ending:
-        worker = place.worker = await self._start(place.orders(), self._arguments, self._clock)
+        try:
+            worker = place.worker = await self._start(place.orders(), self._arguments, self._clock)
+        except OSError as error:  # such as too many processes: those that are there go on
+            return self._note_no_start(place, error)
         place.accounts = folded([*place.accounts, worker.account])
         if self._stopping.is_set():
             self._tell(worker)
@@ -141,6 +145,16 @@ class Crew:
         place.past = place.past.after(ending)
         if self._stopping.is_set():
             self._note_end(worker.account, ending)
+        return ending
+
+    def _note_no_start(self, place: Place, error: OSError) -> Ending:
+        before = place.orders()
+        account = Account(
+            place=place.number + 1, status=FAILED, paused=before.paused, failure=f"cannot be started: {error}"
+        )
+        place.accounts = folded([*place.accounts, account])
+        ending = Ending(status=FAILED, age=timedelta())
+        place.past = place.past.after(ending)
         return ending
 
     def _note_end(self, account: Account, ending: Ending) -> None:

@@ -23,7 +23,7 @@ _BACKOFF: Final = Backoff(base=timedelta(milliseconds=250), cap=timedelta(second
 _WRONG: Final = frozenset({2, 4, 6})
 
 _UNREACHABLE: Final = 3
-_FAILED: Final = 1
+FAILED: Final = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -98,5 +98,5 @@ def verdict(ending: Ending, past: Past, *, proven: bool, stopping: bool) -> Verd
     if ending.status in _WRONG or (ending.status == _UNREACHABLE and not proven):
         return StopAll(ending.status)
     if past.quick >= GIVE_UP_AFTER:
-        return StopAll(ending.status if ending.status > 0 else _FAILED, gave_up=True)
+        return StopAll(ending.status if ending.status > 0 else FAILED, gave_up=True)
     return Again(_BACKOFF.delay(past.quick, 0))

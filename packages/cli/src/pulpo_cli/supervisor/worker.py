@@ -41,7 +41,8 @@ class Worker:
     async def start(cls, orders: Orders, arguments: Sequence[str], clock: Clock) -> Worker:
         """Start a fresh interpreter with the same command line."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless_started:
+            unless_started.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "pulpo_cli.supervisor.child"),
                 attrs.evolve(orders, descriptor=theirs.fileno()).as_text(),
@@ -49,6 +50,7 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+            unless_started.pop_all()
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST)
         account = Account(place=orders.place + 1, pid=process.pid)
         return cls(account, process, reader, writer, clock.monotonic(), clock)
