@@ -90,6 +90,28 @@ async def test_no_more_is_received_than_the_rate_allows():
 
 
 @virtual_time
+async def test_a_route_that_is_resumed_while_its_breaker_is_open_receives_again_only_when_that_lets_go():
+    url, broken = fresh_url(), True
+
+    async def handler(message):
+        if broken:
+            raise OSError("the database is down")
+
+    await publish(url, "first", "second")
+    route = Route(url, handler, name="mail", concurrency=1, policy=SOON, breaker=Breaker(failures=1, pause=20))
+    async with running(route) as worker:
+        await pass_time(1)
+        worker.dispatcher.pause("mail")
+        worker.dispatcher.resume("mail")
+        await pass_time(1)
+        assert worker.of_kind(RouteResumed) == []
+
+        broken = False
+        await pass_time(30)
+        assert len(worker.of_kind(RouteResumed)) == 1
+
+
+@virtual_time
 async def test_a_breaker_stops_receiving_when_everything_fails_and_goes_on_when_a_trial_succeeds():
     url, broken_until = fresh_url(), 50.0
     starts = []

@@ -91,7 +91,7 @@ class Flow:
         if circuit.state is CircuitState.OPEN:
             self.emit(RouteHeld(route=self.route, cause="breaker", duration=circuit.breaker.pause))
         elif circuit.state is CircuitState.CLOSED:
-            self.emit(RouteResumed(route=self.route))
+            self._tell_if_open()
 
     def pause(self) -> None:
         """Allow nothing until `resume`; idempotent."""
@@ -104,4 +104,9 @@ class Flow:
         if self.paused:
             self.paused = False
             self.changed.set()
+            self._tell_if_open()
+
+    def _tell_if_open(self) -> None:
+        """Neither a pause nor the breaker holds it any more: of two, the last one to let go is told."""
+        if not self.paused and (self.circuit is None or self.circuit.state is CircuitState.CLOSED):
             self.emit(RouteResumed(route=self.route))
