@@ -17,7 +17,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import methodcaller
 from typing import Any, Final
 
@@ -110,9 +110,16 @@ def decode(body: bytes) -> Burial | None:
         told = {name: fields[name] for name in (*_COUNTS, *_TEXTS)}
         if not (all(_is_count(told[name]) for name in _COUNTS) and all(isinstance(told[name], str) for name in _TEXTS)):
             return None
-        return Burial(**told, at=datetime.fromisoformat(fields["at"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return Burial(**told, at=_moment_of(fields["at"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _moment_of(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("nobody can say when that was")
+    return moment.astimezone(UTC)
 
 
 @attrs.frozen
@@ -135,6 +142,13 @@ class Reading:
     _connection: Connection
     burials: dict[int, Burial] = attrs.field(factory=dict)
     partial: bool = False
+
+    def take_in(self, answers: Iterable[Any]) -> int:
+        """Read the jobs among *answers* to reserves; how many there were, records or not."""
+        jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
+        decoded = ((job.id, decode(job.body)) for job in jobs)
+        self.burials |= {record_id: burial for record_id, burial in decoded if burial is not None}
+        return len(jobs)
 
     async def remove(self, record_ids: Iterable[int]) -> None:
         """Remove records. One that cannot be removed is left for the next reader."""
@@ -235,13 +249,9 @@ class Records:
                 reading.partial = others > 0
                 return reading
             answers = await connection.ask([RESERVE_NOW] * min(ready, READ_BATCH))
-            jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
-            held += len(jobs)
-            for job in jobs:
-                burial = decode(job.body)
-                if burial is not None:
-                    reading.burials[job.id] = burial
-            if not jobs:
+            taken = reading.take_in(answers)
+            held += taken
+            if not taken:
                 checked([answer for answer in answers if not isinstance(answer, greenstalk.TimedOutError)], Doing.LOOK)
                 reading.partial = True  # somebody else was quicker, or the tube is paused
                 return reading
