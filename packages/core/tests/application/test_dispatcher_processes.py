@@ -29,6 +29,7 @@ from pulpo_core import (
     open_publisher,
     open_queue,
 )
+from pulpo_core.application.processes import _raised
 from pulpo_core.events import Settled
 
 from .fakes import fresh_url
@@ -351,3 +352,16 @@ async def test_a_name_that_stands_for_something_else_is_refused_at_the_start():
 def test_no_other_place_can_be_chosen():
     with pytest.raises(ConfigurationError, match="runs_in: expected 'process', not 'thread'"):
         Handlers().add("job", print, runs_in="thread")
+
+
+class MuteError(OddError):
+    """One that cannot even be told."""
+
+    def __str__(self):
+        raise ValueError("nothing to say")
+
+
+def test_an_error_that_can_be_neither_copied_nor_told_does_not_end_its_process():
+    told = _raised(MuteError(code=7)).error
+
+    assert (type(told), str(told)) == (HandlerError, "MuteError: (no text: its __str__ raises)")

@@ -31,6 +31,7 @@ import attrs
 from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import HandlerCrashed, HandlerError, TranslationError
 from pulpo_core.domain.message import Message
+from pulpo_core.domain.wording import error_text
 
 from .binding import BoundHandler, bind
 from .threads import Threads
@@ -266,7 +267,7 @@ def _raised(error: Exception) -> _Raised:
     try:
         pickle.loads(pickle.dumps(error))  # those with arguments of their own often fail
     except Exception:  # noqa: BLE001 - whatever somebody's class does about being copied
-        error = HandlerError(f"{type(error).__qualname__}: {error}")
+        error = HandlerError(error_text(error))
     return _Raised(error, where)
 
 
