@@ -35,6 +35,7 @@ _CORE: Final[Mapping[str, Sequence[str]]] = {
         "domain.capabilities",
         "domain.url",
         "ports.adapter",
+        "ports.offers",
         "ports.clock",
     ),
     "Errors": ("domain.errors",),

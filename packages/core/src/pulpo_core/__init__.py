@@ -37,26 +37,11 @@ from .domain.settlement import Ack, Bury, FollowUp, Reason, Release, Retry, Sett
 from .domain.signals import BuryMessage, DeleteMessage, IgnoreMessage, KeepMessage, RejectMessage, RetryMessage
 from .domain.url import QueueURL, duration, one_of, parse_url, read_parameters, scheme_of, switch, whole_number
 from .domain.wording import error_text
-from .ports.adapter import (
-    Accounting,
-    Adapter,
-    Diagnosis,
-    Examiner,
-    Inspector,
-    Level,
-    Page,
-    Provider,
-    Publisher,
-    Queue,
-    QueueStats,
-    Record,
-    ScratchQueues,
-    Settling,
-    Usage,
-)
+from .ports.adapter import Adapter, Inspector, Page, Provider, Publisher, Queue, QueueStats, Record, Settling
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
 from .ports.observer import Observer
+from .ports.offers import Accounting, Diagnosis, Examiner, Level, ScratchQueues, Usage
 from .translators.aws import EventBridgeEvent, S3Notification, SnsNotification
 from .translators.json import AnyJson, PulpoJson, document_of, message_of
 from .translators.text import PlainText

@@ -50,42 +50,29 @@ class LogObserver:
                 if self.wants_deliveries():
                     _settled(event, self._queues.get(event.route))
             case ReceiveFailed(route=route, error=error, delay=delay):
-                log.warning(
-                    "%s: receive failed, next in %.1f s: %s",
-                    route,
-                    delay.total_seconds(),
-                    error_text(error),
-                    extra=_facts(route=route),
-                )
+                _warn(route, "receive failed, next in %.1f s: %s", delay.total_seconds(), error_text(error))
             case SettleFailed(route=route, delivery=delivery, error=error, final=final):
-                log.warning(
-                    "%s: settling %s failed%s: %s",
-                    route,
-                    delivery.id,
-                    "" if final else ", will be repeated",
-                    error_text(error),
-                    extra=_facts(route=route, id=delivery.id),
-                )
+                again = "" if final else ", will be repeated"
+                _warn(route, "settling %s failed%s: %s", delivery.id, again, error_text(error), id=delivery.id)
             case LeaseGone(route=route, delivery=delivery):
-                log.warning(
-                    "%s: the lease of %s is lost; another worker may have it",
-                    route,
-                    delivery.id,
-                    extra=_facts(route=route, id=delivery.id),
-                )
+                _warn(route, "the lease of %s is lost; another worker may have it", delivery.id, id=delivery.id)
             case Alarm(route=route, text=text):
-                log.warning("%s: %s", route, text, extra=_facts(route=route))
+                _warn(route, "%s", text)
             case RouteHeld(route=route, cause=cause, duration=duration):
                 span = f" for {duration.total_seconds():g} s" if duration else ""
-                log.warning("%s: receives nothing%s (%s)", route, span, cause, extra=_facts(route=route))
+                _warn(route, "receives nothing%s (%s)", span, cause)
             case RouteResumed(route=route):
-                log.warning("%s: receives again", route, extra=_facts(route=route))
+                _warn(route, "receives again")
             case RouteStarted(route=route):
                 log.info("%s: receiving", route, extra=_facts(route=route))
             case RouteStopped(route=route):
                 log.info("%s: stopped", route, extra=_facts(route=route))
             case _:
                 pass
+
+
+def _warn(route: str, text: str, *values: object, **facts: Any) -> None:
+    log.warning(f"%s: {text}", route, *values, extra=_facts(route=route, **facts))
 
 
 def _settled(event: Settled, queue: str | None) -> None:

@@ -24,9 +24,10 @@ from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.outcome import Abandoned, Cancelled, Failed, GroupFailed, LostLease, Outcome
 from pulpo_core.domain.settlement import Ack
-from pulpo_core.ports.adapter import Accounting, Provider
+from pulpo_core.ports.adapter import Provider
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event, LeaseGone, Received, Settled
+from pulpo_core.ports.offers import Accounting
 
 from .buffer import Buffer, GroupBuffer
 from .flow import Flow

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from .describing import plain_of, toml_of
 from .loading import WrongSettings
 from .predecessors import BY_NAME, ROUTE, SCHEMES, Translation, queue_of_loafer, queue_of_pulpo_messaging
@@ -148,31 +150,53 @@ def _substituted(value: Any) -> Any:
 def _taken_over(
     given: Mapping[str, Any], place: str, *, name: str, queue: Callable[[Mapping[str, Any]], str]
 ) -> Source:
-    route = f"routes.{normal(name)}"
-    values: dict[str, tuple[Origin, Any]] = {}
-    wrong: list[str] = []
-    warnings: list[str] = []
+    taken = _Taken(place, f"routes.{normal(name)}")
     for old, value in given.items():
+        taken.setting(old, value)
+    taken.queue(given, queue)
+    if taken.wrong:
+        raise WrongSettings(taken.wrong)
+    return Source(values=taken.values, warnings=tuple(taken.warnings))
+
+
+@attrs.define
+class _Taken:
+    """What is taken over, and a line about each.
+
+    Attributes:
+        route: the path of the one route that a predecessor's settings describe.
+    """
+
+    place: str
+    route: str
+    values: dict[str, tuple[Origin, Any]] = attrs.field(factory=dict)
+    warnings: list[str] = attrs.field(factory=list)
+    wrong: list[str] = attrs.field(factory=list)
+
+    def setting(self, old: str, value: Any) -> None:
+        """Take over what is no part of the queue."""
         try:
-            found = _new(old, value, route)
+            found = _new(old, value, self.route)
         except ValueError as error:
-            wrong.append(f"{place}: {old}: {error}")
-            continue
+            self.wrong.append(f"{self.place}: {old}: {error}")
+            return
         if isinstance(found, str):
-            warnings.append(f"{place}: {old} {found}")
+            self.warnings.append(f"{self.place}: {old} {found}")
         elif found is not None:
             path, made = found
-            values[path] = (Origin(place, old), made)
-            warnings.append(f"{place}: {old} is now {path} = {toml_of(plain_of(made))}")
-    try:
-        olds = [old for old in given if _is_of_the_queue(BY_NAME.get(old))]
-        values[f"{route}.queue"] = (Origin(place, ", ".join(olds)), url := queue(given))
-        warnings.insert(0, f"{place}: {', '.join(olds)}: now {route}.queue = {toml_of(url)}")
-    except ValueError as error:
-        wrong.append(f"{place}: {error}")
-    if wrong:
-        raise WrongSettings(wrong)
-    return Source(values=values, warnings=tuple(warnings))
+            self.values[path] = (Origin(self.place, old), made)
+            self.warnings.append(f"{self.place}: {old} is now {path} = {toml_of(plain_of(made))}")
+
+    def queue(self, given: Mapping[str, Any], url_of: Callable[[Mapping[str, Any]], str]) -> None:
+        """Take over the queue, of which several of *given* tell a part."""
+        olds = ", ".join(old for old in given if _is_of_the_queue(BY_NAME.get(old)))
+        try:
+            url = url_of(given)
+        except ValueError as error:
+            self.wrong.append(f"{self.place}: {error}")
+        else:
+            self.values[f"{self.route}.queue"] = (Origin(self.place, olds), url)
+            self.warnings.insert(0, f"{self.place}: {olds}: now {self.route}.queue = {toml_of(url)}")
 
 
 def _new(old: str, value: Any, route: str) -> tuple[str, Any] | str | None:

@@ -132,14 +132,7 @@ class Tracing:
         name, fixed = f"process {destination(url)}", _attributes(url, "process")
 
         async def process(message: Message, delivery: Delivery, call_next: Next) -> Any:
-            producer = _PROPAGATOR.extract(_carrier(message), context=Context())
-            span = self._tracer.start_span(
-                name,
-                kind=SpanKind.CONSUMER,
-                context=producer if self._join else Context(),
-                links=() if self._join else _links(producer),
-                attributes={**fixed, **_facts(message, delivery)},
-            )
+            span = self._consumer(name, _carrier(message), {**fixed, **_facts(message, delivery)})
             # Never detached: the context is this message's own. Its error handler and its follow-ups see the span too.
             current.attach(trace.set_span_in_context(span))
             processing = _Processing(route.name, span)
@@ -153,11 +146,22 @@ class Tracing:
                 _fail(span, error)
                 raise
             finally:
-                processing.ended_at = time.time_ns()
+                processing.ended_at = time.time_ns()  # the clock by which spans begin, whatever that of the dispatcher
                 if delivery not in self._processing:
                     span.end(processing.ended_at)
 
         return process
+
+    def _consumer(self, name: str, carrier: Mapping[str, str], attributes: Mapping[str, Any]) -> Span:
+        """A span that has begun, beside or within the trace of whoever has published."""
+        producer = _PROPAGATOR.extract(carrier, context=Context())
+        return self._tracer.start_span(
+            name,
+            kind=SpanKind.CONSUMER,
+            context=producer if self._join else Context(),
+            links=() if self._join else _links(producer),
+            attributes=attributes,
+        )
 
     def _settled(self, event: Settled) -> None:
         processing = self._processing.pop(event.delivery, None)

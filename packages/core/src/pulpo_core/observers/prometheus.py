@@ -284,5 +284,5 @@ class _Depths:
 
     def _abandoned(self) -> Metric:
         return GaugeMetricFamily(
-            "pulpo_abandoned_handlers", "Handlers in threads that were given up.", value=self._dispatcher.abandoned
+            "pulpo_abandoned_handlers", "Handlers that were given up.", value=self._dispatcher.abandoned
         )

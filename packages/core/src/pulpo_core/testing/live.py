@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.errors import PulpoError, Unavailable, Unsupported
-from pulpo_core.ports.adapter import Adapter, Queue, ScratchQueues
+from pulpo_core.ports.adapter import Adapter, Queue
+from pulpo_core.ports.offers import ScratchQueues
 
 from .harness import Harness
 from .seeded_jitter import SeededJitter
