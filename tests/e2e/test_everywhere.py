@@ -89,7 +89,7 @@ def test_what_is_published_can_be_counted_looked_at_taken_out_and_purged(desk: D
     popped = desk("pop", "--json")
     assert (popped.status, popped.json["request_type"]) == (0, "mail")
     assert desk("purge", "--state", "ready", "--yes", "--json").json == {"removed": 2 - gone}
-    assert desk("pop").out == "no message\n"
+    assert desk("pop").err == "no message\n"
 
 
 def test_what_was_buried_is_grouped_shown_kicked_by_filters_and_deleted(desk: Desk) -> None:
@@ -232,7 +232,7 @@ def test_a_queue_is_paused_for_everybody_where_that_can_be_done(desk: Desk) -> N
     desk("publish", "--payload", "x")
     assert desk("pause", "--queue", desk.url, "--for", "1m", "--json").json == {"paused": desk.url}
     assert desk("stats", "--json").json["paused"] is True
-    assert desk("pop").out == "no message\n"
+    assert desk("pop").err == "no message\n"
     assert desk("resume", "--queue", desk.url).out == f"resumed {desk.url}, for everybody\n"
     assert "x" in desk("pop").out
 

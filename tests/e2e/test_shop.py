@@ -127,7 +127,7 @@ def test_what_is_put_can_be_looked_at_and_taken_out_again(shop: Shop, any_url: s
     assert (put.status, peeked.status, popped.status) == (0, 0, 0)
     assert "a parcel" in peeked.out
     assert popped.json["id"] == put.out.strip()
-    assert (empty.status, empty.out) == (0, "no message\n")
+    assert (empty.status, empty.out, empty.err) == (0, "", "no message\n")
 
 
 def test_an_id_that_is_not_there_is_status_1_everywhere(shop: Shop, any_url: str) -> None:
@@ -138,7 +138,7 @@ def test_an_id_that_is_not_there_is_status_1_everywhere(shop: Shop, any_url: str
         outcome = shop.pulpo(*command, "999999", "--queue", any_url)
         assert outcome.status == 1, command
         assert len((outcome.out + outcome.err).splitlines()) == 1, command
-    assert shop.pulpo("peek", "999999", "--queue", any_url).out == "no message\n"
+    assert shop.pulpo("peek", "999999", "--queue", any_url).err == "pulpo: no message 999999 is here\n"
 
 
 def test_what_was_buried_can_be_listed_kicked_and_deleted_everywhere(shop: Shop, any_url: str) -> None:

@@ -71,15 +71,25 @@ def test_peek_shows_the_next_of_a_state_and_changes_nothing(pulpo: Pulpo, url: s
 
 
 def test_peek_of_an_empty_queue_is_no_message_and_no_error(pulpo: Pulpo, url: str) -> None:
-    assert (pulpo("peek", "--queue", url).status, pulpo("peek", "--queue", url).out) == (0, "no message\n")
+    outcome = pulpo("peek", "--queue", url)
+
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "no message\n")
     assert pulpo("peek", "--queue", url, "--json").json is None
 
 
-@pytest.mark.parametrize("command", [["peek", "404"], ["buried", "show", "404"]])
-def test_an_id_that_is_not_there_is_no_message_and_status_1(pulpo: Pulpo, url: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["peek", "404"], "pulpo: no message 404 is here"),
+        (["buried", "show", "404"], "pulpo: no message 404 is buried here"),
+    ],
+    ids=["peek", "buried show"],
+)
+def test_an_id_that_is_not_there_is_named_and_status_1(pulpo: Pulpo, url: str, command: list[str], line: str) -> None:
     outcome = pulpo(*command, "--queue", url)
 
-    assert (outcome.status, outcome.out, outcome.err) == (1, "no message\n", "")
+    assert (outcome.status, outcome.out, outcome.complaint) == (1, "", line)
+    assert pulpo(*command, "--queue", url, "--json").json is None
 
 
 def test_an_id_says_enough(pulpo: Pulpo, url: str) -> None:
@@ -116,7 +126,9 @@ def test_pop_prints_the_message_and_takes_it_out(pulpo: Pulpo, url: str) -> None
 
 
 def test_pop_from_an_empty_queue_is_no_message_and_no_error(pulpo: Pulpo, url: str) -> None:
-    assert (pulpo("pop", "--queue", url).status, pulpo("pop", "--queue", url).out) == (0, "no message\n")
+    outcome = pulpo("pop", "--queue", url)
+
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "no message\n")
     assert pulpo("pop", "--queue", url, "--json").json is None
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -207,6 +208,30 @@ def test_the_format_of_the_queue_can_be_given(
 # ----------------------------------------------------------------------------------------------------------- refusals
 
 
+def test_a_module_that_ends_the_process_is_one_line_and_status_4(pulpo: Pulpo, application: Application) -> None:
+    name = application("import sys; sys.exit('SHOP_TOKEN is not set')")
+
+    outcome = pulpo("run", f"{name}:routes")
+
+    assert outcome.status == 4
+    assert f"module '{name}' cannot be imported: SystemExit: SHOP_TOKEN is not set (" in outcome.complaint
+
+
+def test_a_file_with_the_name_of_another_module_is_told(
+    pulpo: Pulpo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "json.py").write_text("routes = []")
+
+    outcome = pulpo("run", "json:routes")
+
+    assert outcome.status == 4
+    assert (
+        f"module 'json' has no 'routes'; it is {json.__file__}, which hides {tmp_path}/json.py: " in outcome.complaint
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
@@ -219,6 +244,7 @@ def test_the_format_of_the_queue_can_be_given(
         (["{jobs}:mixed"], 4, "{jobs}:mixed is a list with an int in it; expected"),
         (["{jobs}:handlers"], 4, "is a Handlers; expected"),
         (["{jobs}:Email"], 4, "is the class Email; expected"),
+        (["{jobs}:email"], 4, "{jobs}:email takes arguments (email, message), and a function that makes an"),
         (["{jobs}:broken"], 4, "{jobs}:broken failed: LookupError: no settings ("),
         (["{jobs}:routes", "--timeout", "3"], 2, "--timeout is for a route without APP"),
         (["{jobs}:routes", "--handler", "{jobs}:fail"], 2, "--handler is for a route without APP"),
@@ -245,7 +271,7 @@ def test_the_format_of_the_queue_can_be_given(
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--concurrency", "0"], 2, "'--concurrency'"),
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--grace", "soon"], 2, "'soon' is not a duration"),
     ],
-    ids=range(26),
+    ids=range(27),
 )
 def test_what_cannot_be_run_is_one_line_and_its_status(
     pulpo: Pulpo, jobs: str, arguments: list[str], status: int, line: str

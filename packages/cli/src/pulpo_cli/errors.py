@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -55,8 +56,25 @@ def _usage(error: click.ClickException) -> Failure:
 
 def _reader_gone(_: BrokenPipeError) -> Failure:
     """Whoever read our output has seen enough; what is still buffered has no reader."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return Failure(FAILED, "")
+
+
+#: What the system says when a stream cannot take more. Adapters have words of their own for their files.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def _outside(error: OSError) -> Failure:
+    """What the operating system refuses: to take our output, on a full disk for instance, or what nobody expected."""
+    if error.errno not in _NO_ROOM or error.filename is not None:
+        return _failure_in_pulpo(error)
+    _drop_output()
+    return Failure(FAILED, f"standard output: {error.strerror}; not all that was to be printed is there")
+
+
+def _drop_output() -> None:
+    """Let what is still buffered vanish, so that the interpreter does not try once more and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 #: The first class that an error is an instance of says how it is met. Errors of pulpo itself know their own
@@ -67,6 +85,7 @@ _TABLE: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] = (
     (click.Abort, lambda _: Failure(STOPPED, "stopped")),
     (KeyboardInterrupt, lambda _: Failure(STOPPED, "stopped")),
     (BrokenPipeError, _reader_gone),
+    (OSError, _outside),
 )
 
 

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pulpo_core import ApplicationError, Dispatcher, Handlers, Manager, Route
 from pulpo_core.config import HandlerSettings, add_handler, call, kind_of, load_object
@@ -33,7 +33,7 @@ def load_application(reference: str) -> Found:
     """
     found = load_object(reference, where="APP")
     if _is_container(found) or (callable(found) and not inspect.isclass(found) and not isinstance(found, Handlers)):
-        found = found if _is_made(found) else call(found, where=f"APP {reference}")
+        found = found if _is_made(found) else _made_by(found, reference)
     if isinstance(found, Route):
         return [found]
     if isinstance(found, (Dispatcher, Manager)):
@@ -47,6 +47,25 @@ def load_application(reference: str) -> Found:
         f"APP {reference} is {_described(found)}; expected a list of Route, a Dispatcher, a Manager, a container,"
         f" or a function without arguments that makes one{hint}"
     )
+
+
+def _made_by(factory: Any, reference: str) -> Any:
+    if wanted := _arguments(factory):
+        raise ApplicationError(
+            f"APP {reference} takes arguments ({', '.join(wanted)}), and a function that makes an application takes"
+            f" none; a handler is given by --handler TYPE={reference}"
+        )
+    return call(factory, where=f"APP {reference}")
+
+
+def _arguments(factory: Any) -> list[str]:
+    """The names of what *factory* cannot be called without, as far as it tells."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in variadic]
 
 
 def _is_container(value: object) -> bool:

@@ -7,7 +7,7 @@ import sys
 
 import rich_click as click
 
-from . import __version__
+from . import __version__, plain
 from .frame import LazyGroup
 from .session import Session
 
@@ -47,6 +47,6 @@ def cli() -> None:
 def main(arguments: list[str] | None = None, session: Session | None = None) -> None:
     """Run the command line of this process, or *arguments* in its place."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash gets its code, not an error
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash is no reason to fail
+            stream.reconfigure(errors=plain.NAME)
     cli.main(arguments, session=session)

@@ -77,6 +77,12 @@ def test_a_scheme_that_nobody_knows_is_told_with_what_is_installed():
         choose("kafka", ())
 
 
+@pytest.mark.parametrize(("scheme", "meant"), [("beanstalk", "beanstalkd"), ("files", "file"), ("othr", "other")])
+def test_a_scheme_that_is_nearly_one_is_told_with_it(scheme, meant):
+    with pytest.raises(UnknownScheme, match=rf"'{scheme}' is installed .*; did you mean '{meant}'\?$"):
+        choose(scheme, (installed("memory"), installed("other")))
+
+
 def test_two_claims_to_one_scheme_are_told_with_both_names():
     with pytest.raises(ConfigurationError, match="'file' is claimed by one-adapter and other-adapter; uninstall"):
         choose("file", (installed("file", "one-adapter"), installed("file", "other-adapter")))

@@ -33,7 +33,7 @@ from pulpo_core import (
 )
 
 from .delete import report_deleted
-from .peek import show as show_record
+from .peek import show_named
 
 _LIMIT: Final = 1000
 
@@ -86,8 +86,7 @@ def show(message_id: str, queue: str, *, as_json: bool) -> int:
     Why, since when, after how many attempts, and its body. The status is 1 if it is not buried here.
     """
     record = asyncio.run(_find(queue, message_id))
-    show_record(record, as_json=as_json)
-    return errors.FAILED if record is None else errors.DONE
+    return show_named(record, f"no message {message_id} is buried here", as_json=as_json)
 
 
 async def _find(url: str, message_id: str) -> Record | None:

@@ -9,7 +9,7 @@ import rich_click as click
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.output import say, say_json
+from pulpo_cli.output import complain, note, say_json
 from pulpo_cli.records import document, facts
 from pulpo_cli.tables import print_facts
 from pulpo_core import Peek, Record, SystemClock, open_queue
@@ -26,13 +26,15 @@ def peek(message_id: str | None, queue: str, *, state: str | None, as_json: bool
     """Look at a message without receiving it.
 
     Shows the message with ID, or the next one that is ready, delayed or buried. Nothing is changed. The status is 1
-    if there is no message with that ID.
+    if there is no message with that ID; that no message is ready, delayed or buried is no error.
     """
     if message_id is not None and state is not None:
         raise click.UsageError("--state chooses the next message: leave it out with an ID")
     record = asyncio.run(_peek(queue, message_id, state or Peek.READY))
+    if message_id is not None:
+        return show_named(record, f"no message {message_id} is here", as_json=as_json)
     show(record, as_json=as_json)
-    return errors.FAILED if record is None and message_id is not None else errors.DONE
+    return errors.DONE
 
 
 async def _peek(url: str, message_id: str | None, state: str) -> Record | None:
@@ -45,6 +47,15 @@ def show(record: Record | None, *, as_json: bool) -> None:
     if as_json:
         say_json(None if record is None else document(record))
     elif record is None:
-        say("no message")
+        note("no message")
     else:
         print_facts(facts(record, SystemClock().now()))
+
+
+def show_named(record: Record | None, otherwise: str, *, as_json: bool) -> int:
+    """Print *record*, which somebody has named; if there is none, complain. The exit status."""
+    if record is not None or as_json:
+        show(record, as_json=as_json)
+    if record is None:
+        complain(otherwise)
+    return errors.FAILED if record is None else errors.DONE

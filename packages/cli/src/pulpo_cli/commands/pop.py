@@ -22,7 +22,7 @@ from .peek import show
 def pop(queue: str, *, as_json: bool) -> None:
     """Take the next message out and print it.
 
-    It is gone then. An empty queue is no error: it prints "no message".
+    It is gone then. An empty queue is no error: nothing is printed, but a remark on stderr.
     """
     asyncio.run(_pop(queue, as_json=as_json))
 

@@ -52,7 +52,7 @@ _BATCH: Final = 500
 @json_option
 @click.pass_context
 def publish(context: click.Context, /, *, queue: str, as_json: bool, from_file: IO[bytes] | None, **given: Any) -> int:
-    """Publish messages and print their ids.
+    """Publish messages and print their ids, or how many they are with -q.
 
     A line of --from-file is a message of pulpo's own format, or a short form of it:
     {"type": "send_email", "body": {…}}, with "payload" instead of "body" for a single value, and with "header",

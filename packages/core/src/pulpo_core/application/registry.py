@@ -6,6 +6,7 @@ The registry is a convenience: whatever opens a queue also takes an adapter dire
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,15 @@ def choose(scheme: str, adapters: tuple[Installed, ...]) -> Installed:
         raise ConfigurationError(f"adapter {scheme!r} is claimed by {names}; uninstall all but one")
     if not claims:
         have = ", ".join(each.scheme for each in adapters) or "none"
-        hint = f"; pip install {DISTRIBUTIONS[scheme]}" if scheme in DISTRIBUTIONS else ""
-        raise UnknownScheme(f"no adapter for {scheme!r} is installed (installed: {have}){hint}")
+        raise UnknownScheme(f"no adapter for {scheme!r} is installed (installed: {have}){_hint(scheme, adapters)}")
     return claims[0]
+
+
+def _hint(scheme: str, adapters: tuple[Installed, ...]) -> str:
+    if scheme in DISTRIBUTIONS:
+        return f"; pip install {DISTRIBUTIONS[scheme]}"
+    close = get_close_matches(scheme, [each.scheme for each in adapters] + list(DISTRIBUTIONS), n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @cache

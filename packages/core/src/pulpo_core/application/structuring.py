@@ -59,7 +59,7 @@ def structurer(cls: type) -> Callable[[Any], Any]:
         try:
             return hook(body, cls)
         except Exception as error:
-            raise TranslationError(f"the body is not a {cls.__name__}: {_explain(error)}") from error
+            raise TranslationError(f"the body does not fit {cls.__name__}: {_explain(error)}") from error
 
     return structure
 

@@ -47,7 +47,7 @@ def call(factory: Any, *, where: str) -> Any:
         return factory()
     except PulpoError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ApplicationError(f"{where} failed: {error_text(error)}{_place(error)}") from error
 
 
@@ -62,7 +62,7 @@ def kind_of(value: Any) -> str:
 def _import(name: str) -> Any:
     try:
         return import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise ApplicationError(f"no module {missing!r} in {Path.cwd()} or among those installed") from error
@@ -87,7 +87,18 @@ def _name(owner: Any) -> str:
 
 
 def _hint(owner: Any, name: str) -> str:
-    return did_you_mean(name, [each for each in dir(owner) if not each.startswith("_")])
+    return _hidden(owner) or did_you_mean(name, [each for each in dir(owner) if not each.startswith("_")])
+
+
+def _hidden(owner: Any) -> str:
+    """A hint at a file of the working directory that has the name of the module *owner*, and is another; or nothing."""
+    if not inspect.ismodule(owner):
+        return ""
+    meant = Path.cwd().joinpath(*owner.__name__.split(".")).with_suffix(".py")
+    found = getattr(owner, "__file__", None)
+    if not meant.exists() or (found is not None and Path(found).resolve() == meant.resolve()):
+        return ""
+    return f"; it is {found or 'a part of Python'}, which hides {meant}: give that another name"
 
 
 def did_you_mean(name: str, known: list[str], *, cutoff: float = 0.6) -> str:
