@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pulpo_adapter_sqs import SqsAdapter
-from pulpo_adapter_sqs.client import Endpoint
 from pulpo_adapter_sqs.examining import _CHECKS, Seen, clock_skew
 from pulpo_adapter_sqs.source import Source
 from pulpo_core import Examiner, Level, PermissionDenied, QueueNotFound, Usage
@@ -28,7 +27,7 @@ def levels(*, retention: int = 4 * DAY, buried: int = 14 * DAY, **facts: Any) ->
         "attributes": {"MessageRetentionPeriod": str(retention)},
         **facts,
     }
-    seen = Seen(endpoint=Endpoint(), grave_attributes={"MessageRetentionPeriod": str(buried)}, **given)
+    seen = Seen(grave_attributes={"MessageRetentionPeriod": str(buried)}, **given)
     return {each.check: each.level for check in _CHECKS for each in check(seen)}
 
 
@@ -68,6 +67,6 @@ def test_a_clock_that_is_off_is_an_error(seconds: int, level: Level):
     assert found.level is level
 
 
-@pytest.mark.parametrize("headers", [{}, {"date": "soon"}])
+@pytest.mark.parametrize("headers", [{}, {"date": "soon"}, {"date": "Sat, 21 Nov 2026 10:00:00 -0000"}])
 def test_a_server_that_tells_no_time_says_nothing_about_the_clock(headers: dict[str, str]):
     assert clock_skew({"ResponseMetadata": {"HTTPHeaders": headers}}, NOW) == []

@@ -92,7 +92,7 @@ async def test_an_answer_that_forgets_an_entry_leaves_it_in_doubt(server: SqsSer
 async def test_a_request_that_fails_is_an_answer_for_each_item_and_is_not_repeated(
     server: SqsServer, opener: Opener, fault: Fault, *, in_doubt: bool
 ) -> None:
-    async with opener(timeout="300ms") as queue:
+    async with opener(timeout="300ms" if fault.seconds else "20s") as queue:
         await put(queue, 2)
         deliveries = await take(queue, 2)
         asked = server.requests["DeleteMessageBatch"]

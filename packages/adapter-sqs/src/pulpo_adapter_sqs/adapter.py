@@ -153,8 +153,7 @@ class SqsAdapter:
 
     async def examine(self, url: str, usage: Usage, *, clock: Clock) -> Sequence[Diagnosis]:
         """See `pulpo_core.Examiner`."""
-        settings = Settings.of(url)
-        return await examine(settings.endpoint, settings.addresses, settings.dlq, usage, clock)
+        return await examine(Settings.of(url), usage, clock)
 
 
 @asynccontextmanager

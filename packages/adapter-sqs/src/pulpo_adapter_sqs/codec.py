@@ -49,7 +49,7 @@ _ROOM: Final = 4096
 #: Stands for an empty body, which SQS refuses; no base64 text looks like it.
 _EMPTY: Final = "="
 
-MAX_GROUP_ID: Final = 128  # characters of a message group id or deduplication id
+#: What SQS takes as a message group id or deduplication id.
 _FIFO_ID: Final = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
 

@@ -13,10 +13,11 @@ import attrs
 
 from pulpo_core import AdapterError, Clock, ConfigurationError, Diagnosis, Level, PermissionDenied, Usage
 
-from .background import Background, background
-from .channel import LINGER, Channel
-from .client import Client, Endpoint, open_client
+from .background import background
+from .channel import Channel
+from .client import Client, open_client
 from .graveyard import Graveyard
+from .settings import Settings
 from .source import Source, find, read_attributes
 
 #: AWS refuses requests that are signed five minutes off; long before that, delays and ages are wrong.
@@ -34,7 +35,6 @@ class Seen:
     """
 
     usage: Usage
-    endpoint: Endpoint
     source: Source
     attributes: Mapping[str, str]
     grave: Source | None
@@ -51,33 +51,31 @@ def _retention(attributes: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(attributes.get("MessageRetentionPeriod", 345_600)))
 
 
-async def examine(
-    endpoint: Endpoint, addresses: Sequence[Any], dlq: Any, usage: Usage, clock: Clock
-) -> Sequence[Diagnosis]:
-    """Everything worth knowing about the queues at *addresses*.
+async def examine(settings: Settings, usage: Usage, clock: Clock) -> Sequence[Diagnosis]:
+    """Everything worth knowing about the queues that *settings* name.
 
     Raises:
         ConfigurationError: one is not there, or may not be looked at at all.
         Unavailable: SQS does not answer.
     """
     found: list[Diagnosis] = []
-    async with open_client("sqs", endpoint) as client, background() as tasks:
-        for address in addresses:
-            seen = await _see(client, await find(client, address), dlq, usage, tasks, endpoint)
+    async with open_client("sqs", settings.endpoint) as client, background() as tasks:
+        graveyard = Graveyard(client, tasks, settings.dlq)
+        for address in settings.addresses:
+            channel = Channel(client, await find(client, address), tasks)
+            seen = await _see(channel, graveyard, usage)
             found += [diagnosis for check in _CHECKS for diagnosis in check(seen)]
             found += await _clock(client, seen.source, clock)
         found += _transport(client)
     return found
 
 
-async def _see(client: Client, source: Source, dlq: Any, usage: Usage, tasks: Background, endpoint: Endpoint) -> Seen:
-    channel = Channel(client, source, tasks, linger=LINGER)
-    graveyard = Graveyard(client, tasks, dlq)
+async def _see(channel: Channel, graveyard: Graveyard, usage: Usage) -> Seen:
+    client, source = channel.client, channel.source
     refusal = await _refusal(graveyard, channel) if usage.consumes else None
     grave = await _grave(graveyard, channel) if usage.consumes else None
     return Seen(
         usage=usage,
-        endpoint=endpoint,
         source=source,
         attributes=await _attributes(client, source),
         grave=grave,
@@ -223,10 +221,9 @@ def clock_skew(answer: Mapping[str, Any], now: datetime) -> Sequence[Diagnosis]:
     """What the date of an *answer* says about this host's clock."""
     text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
-        there = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        off = abs(now - parsedate_to_datetime(text))
+    except (TypeError, ValueError):  # also of a date that does not say in which time zone it is
         return []
-    off = abs(now - there)
     if off <= _SKEW:
         return [Diagnosis(check="clock", level=Level.OK, found="as that of SQS")]
     return [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from pulpo_core import AdapterError, Clock, ConfigurationError, Delivery, LeaseLost
 
 from .background import Background
-from .batching import chunks
+from .batching import Answer, chunks
 from .channel import Channel
 from .receipt import Receipt
 
@@ -70,22 +70,26 @@ class Extensions:
     ) -> dict[Receipt, float | AdapterError] | ConfigurationError:
         now = self.clock.monotonic()
         allowed = {receipt: receipt.allowance(self.visibility, now) for receipt in receipts}
-        longer = [receipt for receipt in receipts if now + allowed[receipt] > receipt.deadline]
-        ended = asyncio.get_running_loop().create_future()
-        for receipt in longer:
-            receipt.extension = ended
+        longer = {receipt: seconds for receipt, seconds in allowed.items() if now + seconds > receipt.deadline}
         try:
-            said = (
-                await channel.hide_at_once({receipt.handle: allowed[receipt] for receipt in longer}) if longer else []
-            )
+            answers = await _hide(channel, longer) if longer else {}
         except ConfigurationError as error:
             return error
-        finally:
-            ended.set_result(None)
-            for receipt in longer:
-                receipt.extension = None
-        for receipt, answer in zip(longer, said, strict=True):
-            if not isinstance(answer, AdapterError):
-                receipt.deadline = now + allowed[receipt]
-        refused = {r: answer for r, answer in zip(longer, said, strict=True) if isinstance(answer, AdapterError)}
+        refused = {receipt: answer for receipt, answer in answers.items() if isinstance(answer, AdapterError)}
+        for receipt in answers.keys() - refused.keys():
+            receipt.deadline = now + longer[receipt]
         return {receipt: refused.get(receipt, receipt.deadline) for receipt in receipts}
+
+
+async def _hide(channel: Channel, seconds: Mapping[Receipt, int]) -> dict[Receipt, Answer]:
+    """Ask for so many *seconds* each. Whoever settles one of them waits meanwhile: what arrives last counts."""
+    ended = asyncio.get_running_loop().create_future()
+    for receipt in seconds:
+        receipt.extension = ended
+    try:
+        said = await channel.hide_at_once({receipt.handle: each for receipt, each in seconds.items()})
+    finally:
+        ended.set_result(None)
+        for receipt in seconds:
+            receipt.extension = None
+    return dict(zip(seconds, said, strict=True))

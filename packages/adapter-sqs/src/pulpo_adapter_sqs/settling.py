@@ -197,7 +197,7 @@ class Settlements:
 
     def _burial(self, work: Work, target: Channel) -> Mapping[str, Any]:
         settlement, delivery, receipt = work.settlement, work.delivery, work.receipt
-        assert isinstance(settlement, Bury)
+        assert isinstance(settlement, Bury), "only what is to be buried comes here"
         burial = Burial(
             reason=settlement.reason,
             error=settlement.error,
