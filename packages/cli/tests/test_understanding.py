@@ -217,3 +217,30 @@ def test_a_handler_that_cannot_be_called_is_told_with_the_user_s_own_line(pulpo:
 
     assert "nothing to give to parameter 'what'" in complaint
     assert f"{module}.py, line 4)" in complaint or f"{module}.py, line 5)" in complaint
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        ("--handling", "300000000h"),
+        ("--outage", "80000000h"),
+        ("--over", "80000000h"),
+        ("--backoff", "80000000h", "--cap", "80000000h"),
+    ],
+    ids=lambda spans: spans[0],
+)
+def test_what_ends_beyond_the_calendar_is_not_simulated(pulpo: Pulpo, spans: tuple[str, ...]) -> None:
+    outcome = pulpo("simulate", *spans)
+
+    assert outcome.status == 2
+    assert "it ends beyond the calendar: give shorter ones" in outcome.complaint
+
+
+def test_what_ends_beyond_the_calendar_is_not_explained(pulpo: Pulpo, application: Make) -> None:
+    eternal = "base=3 * 10**10, cap=3 * 10**10"
+    app = application(ROUTES.replace("base=10", eternal).replace("max_attempts=3", "max_attempts=20"))
+
+    outcome = pulpo("explain", "pay", f"{app}:routes")
+
+    assert outcome.status == 2
+    assert outcome.complaint.endswith("route 'pay': with delays as long as its policy's it ends beyond the calendar")

@@ -16,7 +16,7 @@ from pulpo_cli.options import json_option
 from pulpo_cli.output import note, say, say_json
 from pulpo_cli.tables import Column, print_table
 from pulpo_cli.units import plural, span
-from pulpo_core import Capabilities, Policy, Route, as_table
+from pulpo_core import Capabilities, ConfigurationError, Policy, Route, as_table
 from pulpo_core.foresight import MAX_HOLD, Prospect, crash, limits_of, prospects
 
 _COLUMNS: Final = (Column("when", fold=True), Column("then", fold=True))
@@ -46,7 +46,11 @@ def explain(*, route: str | None, as_json: bool, **given: Any) -> None:
 
 
 def _prospects(subject: Fitted) -> Sequence[Prospect]:
-    return prospects(subject.route, subject.policy, subject.capabilities)
+    try:
+        return prospects(subject.route, subject.policy, subject.capabilities)
+    except OverflowError:
+        told = f"route {subject.route.name!r}: with delays as long as its policy's it ends beyond the calendar"
+        raise ConfigurationError(told) from None
 
 
 def _rows(subject: Fitted) -> list[tuple[str, str]]:

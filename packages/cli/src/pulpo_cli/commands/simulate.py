@@ -71,7 +71,12 @@ def simulate(*, route: str | None, as_json: bool, **options: Any) -> None:
     if picture is not None:
         check_file(picture)
     seed = options.pop("seed")
-    results = run(_premises(route, options), _workload(options), random.randrange(1_000_000) if seed is None else seed)
+    try:
+        results = run(
+            _premises(route, options), _workload(options), random.randrange(1_000_000) if seed is None else seed
+        )
+    except OverflowError:
+        raise click.UsageError("with spans as long as these it ends beyond the calendar: give shorter ones") from None
     if as_json:
         say_json(document(results))
     else:
