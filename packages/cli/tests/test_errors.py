@@ -48,6 +48,12 @@ def test_an_error_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "pulpo: no connection: refused\\x1b[2J\n"
 
 
+def test_a_handler_that_ends_the_process_is_no_defect_of_pulpo(capsys: pytest.CaptureFixture[str]) -> None:
+    report(SystemExit("no more"), Session())
+
+    assert capsys.readouterr().err == "pulpo: the application ended the process: SystemExit: no more\n"
+
+
 def test_of_a_group_one_error_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     status = report(ExceptionGroup("unhandled errors in a TaskGroup", [Unavailable("nobody there")]), Session())
 

@@ -1,10 +1,12 @@
 """`pulpo stats`, `peek`, `pop`, `delete`, `purge`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pulpo_core import Bury, Message
+from pulpo_cli.records import facts
+from pulpo_core import Bury, Envelope, Message, Record, State
 
 from .actors import bury, publish, publish_bytes
 from .conftest import Pulpo
@@ -114,6 +116,19 @@ def test_headers_are_shown_in_full(pulpo: Pulpo, url: str) -> None:
     assert ["header", "tenant", "acme"] in lines
     assert ["header", "limits", "[1, 2]"] in lines
     assert ["priority", "3"] in lines
+
+
+def test_the_uid_is_that_of_the_message_where_the_queue_makes_one_of_its_id() -> None:
+    body = b'{"header": {"uid": "01a1ff25-6299-73c6-9c5b-50d3008f3fb5"}, "body": {}}'
+
+    shown = facts(
+        Record(id="7", state=State.READY, envelope=Envelope(body=body, uid="beanstalkd:7")), datetime.now(UTC)
+    )
+    foreign = facts(
+        Record(id="7", state=State.READY, envelope=Envelope(body=b"text", uid="beanstalkd:7")), datetime.now(UTC)
+    )
+
+    assert (shown["uid"], foreign["uid"]) == ("01a1ff25-6299-73c6-9c5b-50d3008f3fb5", "beanstalkd:7")
 
 
 def test_pop_prints_the_message_and_takes_it_out(pulpo: Pulpo, url: str) -> None:

@@ -174,6 +174,14 @@ async def test_pause_is_for_everybody_where_the_queue_can_and_the_same_key_resum
         await until(lambda: rows(app, "queues")[0][0] == url)
 
 
+@pytest.mark.parametrize("keys", [["q"], ["ctrl+c"], ["x", "ctrl+c"]], ids=" then ".join)
+async def test_q_leaves_and_ctrl_c_from_anywhere(url: str, keys: list[str]) -> None:
+    await asyncio.to_thread(fill, url)
+    async with top(url) as (app, pilot):
+        await pilot.press(*keys)
+        await until(lambda: not app.is_running)
+
+
 async def test_where_nothing_is_buried_there_is_nothing_to_kick(url: str) -> None:
     async with top(url) as (app, pilot):
         await pilot.press("k")

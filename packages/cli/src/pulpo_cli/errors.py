@@ -86,6 +86,7 @@ _TABLE: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] = (
     (KeyboardInterrupt, lambda _: Failure(STOPPED, "stopped")),
     (BrokenPipeError, _reader_gone),
     (OSError, _outside),
+    (SystemExit, lambda error: Failure(FAILED, f"the application ended the process: SystemExit: {error.code}")),
 )
 
 

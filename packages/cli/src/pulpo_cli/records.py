@@ -103,11 +103,16 @@ def facts(record: Record, now: datetime) -> dict[str, str]:
         "ready": _moment(record.ready_at, now),
         "expires": _moment(record.envelope.expiration, now),
         "origin": record.origin or "",
-        "uid": record.envelope.uid,
+        "uid": _uid(record.envelope, content),
         **_headers(content),
         "body": body(content),
     }
     return {name: value for name, value in lines.items() if value}
+
+
+def _uid(envelope: Envelope, content: Content) -> str:
+    """The message's own; what the queue makes of its id is for messages that have none."""
+    return (content.message.header.get("uid") if content.message is not None else None) or envelope.uid
 
 
 def request_type(content: Content) -> str:

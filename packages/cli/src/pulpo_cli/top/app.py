@@ -47,6 +47,7 @@ class Top(App[None]):
         Binding("x", "purge", "Purge"),
         Binding("r", "look", "Look now"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
     ]
 
     def __init__(self, urls: Sequence[str], *, interval: float = 1.0, clock: Clock | None = None) -> None:
