@@ -153,7 +153,7 @@ def bind(handler: Any, *, timeout: timedelta | None = None, in_process: bool = F
     return BoundHandler(
         name=name,
         target=target,
-        runs_in=RunsIn.PROCESS if in_process else RunsIn.LOOP if _is_async(target) else RunsIn.THREAD,
+        runs_in=RunsIn.PROCESS if in_process else RunsIn.LOOP if is_async(target) else RunsIn.THREAD,
         positional=tuple(arguments.positional),
         keywords=tuple(arguments.keywords),
         parameters=arguments.meanings,
@@ -219,7 +219,7 @@ def _refuse_in_process(handler: Any, name: str) -> None:
     """A process finds its handler by its name, and calls it without an event loop."""
     if not inspect.isfunction(handler):
         raise HandlerError(f"{name} cannot run in a process: only a function can, not {_article(type(handler))}")
-    if _is_async(handler):
+    if is_async(handler):
         raise HandlerError(f"{name} cannot run in a process: it is a coroutine function, which needs the event loop")
     if "<" in name:
         what = "a lambda" if "<lambda>" in name else "defined inside another function"
@@ -237,10 +237,12 @@ def _name_of(handler: Any) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def _is_async(target: Any) -> bool:
+def is_async(target: Any) -> bool:
+    """Whether calling *target* makes a coroutine: a function, a method, an object with ``__call__``, or a partial."""
     while isinstance(target, functools.partial):
         target = target.func
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
+    call = getattr(target, "__call__", None)  # noqa: B004 - asked of the method, since callables may be objects
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
 
 
 def _signature(target: Callable[..., Any], name: str) -> inspect.Signature:

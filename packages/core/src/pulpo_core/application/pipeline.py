@@ -41,7 +41,7 @@ from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.handler import Middleware, Next
 from pulpo_core.ports.observer import Alarm, Event, Started
 
-from .binding import BoundHandler, RunsIn, finish
+from .binding import BoundHandler, RunsIn, finish, is_async
 from .held import Held, Stage
 from .isolation import in_context
 from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcome_of_result
@@ -313,10 +313,7 @@ class Pipeline:
 
     async def _call_error_handler(self, held: Held, call: Callable[[], Any], handler: Any) -> Any:
         """In the context of what failed, so that it can say in which request that was."""
-        is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            getattr(handler, "__call__", None)  # noqa: B004 - asked of the method, since callables may be objects
-        )
-        work = call() if is_async else self._in_thread(held, call)
+        work = call() if is_async(handler) else self._in_thread(held, call)
         return await in_context(work, held.context or self._context.copy())
 
 
