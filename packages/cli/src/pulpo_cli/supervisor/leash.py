@@ -133,8 +133,7 @@ async def _heed(reader: asyncio.StreamReader, manager: Manager) -> None:
 
 async def _tell(writer: asyncio.StreamWriter, dispatcher: Dispatcher, paused: tuple[str, ...]) -> None:
     clock = SystemClock()
-    while not dispatcher.ledgers:
-        await clock.sleep(TELL_EVERY / 10)
+    await dispatcher.until_open()  # it is said at once: the first handler may block this loop for good
     for route in paused:
         if route in dispatcher.ledgers:
             dispatcher.pause(route)

@@ -105,6 +105,7 @@ class Dispatcher:
         self._others: Others | None = None
         self._queues: dict[str, Queue] = {}
         self._receiving = self._ended = False
+        self._all_open = asyncio.Event()
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -180,6 +181,10 @@ class Dispatcher:
         if now and self._cut_requested is not None:
             self._cut_requested.set()
 
+    async def until_open(self) -> None:
+        """Wait until every queue is open. Who waits here goes on before anything is received."""
+        await self._all_open.wait()
+
     @property
     def paused(self) -> Set[str]:
         """Names of the routes that were paused and not resumed."""
@@ -228,6 +233,8 @@ class Dispatcher:
             await self._open_routes(stack, threads)
             if not self._stopped_early:
                 self._receiving = True
+                self._all_open.set()
+                await asyncio.sleep(0)  # who waited for that goes first
                 await self._run_pumps()
             await self._stop_handlers()
         if self._failure is not None:
