@@ -6,6 +6,7 @@ The same for every queue; an `Arena` says what is particular to one.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -287,18 +288,25 @@ async def _round(plan: Plan, them: Processes, strikes: Strikes, chance: random.R
         await asyncio.sleep(0.1)
 
 
-async def _drain(arena: Arena, them: Processes, *, seconds: float = 240) -> None:
-    """Wait until the workers have nothing left to do; a drain that does not end is no pass."""
-    deadline = time.monotonic() + seconds
+async def _drain(arena: Arena, them: Processes, *, patience: float = 240) -> None:
+    """Wait until the workers have nothing left to do; one that gets nowhere for *patience* seconds is no pass.
+
+    A message that kills whoever takes it costs a lease each time, and as many as are allowed: a long
+    campaign leaves enough of them for many minutes.
+    """
+    deadline, least = time.monotonic() + patience, math.inf
     async with open_queue(arena.direct_url) as queue:
         while time.monotonic() < deadline:
             them.keep_up()
             with suppress(Unavailable):
                 stats = await queue.stats()
-                if not any((stats.ready, stats.delayed, stats.reserved)):
+                left = sum(count or 0 for count in (stats.ready, stats.delayed, stats.reserved))
+                if not left:
                     return
+                if left < least:
+                    deadline, least = time.monotonic() + patience, left
             await asyncio.sleep(0.2)
-    raise AssertionError(f"not drained within {seconds:g} s")
+    raise AssertionError(f"{least:g} messages were left, and for {patience:g} s no fewer")
 
 
 async def _left(arena: Arena) -> tuple[dict[int, str | None], int]:
