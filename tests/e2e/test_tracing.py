@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -98,7 +99,7 @@ def handled(url: str) -> dict[str, ReadableSpan]:
 def test_handling_links_to_whoever_has_published(
     request: pytest.FixtureRequest, queue: str, publish: Callable[[str], str]
 ) -> None:
-    url = f"memory://traced-{next(_NUMBERS)}" if queue == "memory_url" else request.getfixturevalue(queue)
+    url = f"memory://traced-{uuid4().hex}" if queue == "memory_url" else request.getfixturevalue(queue)
     _, trace_id, span_id, _ = publish(url).split("-")
 
     spans = handled(url)

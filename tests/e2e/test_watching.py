@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import termios
+import time
 import urllib.error
 import urllib.request
 from signal import SIGTERM
@@ -141,13 +142,14 @@ def test_a_health_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
 
 def _everything_said_until_it_ends(terminal: int) -> bytes:
     """What comes to *terminal*, while its key is pressed again and again: one pressed early may fall to the floor."""
-    seen = b""
+    seen, pressed = b"", 0.0
     with contextlib.suppress(OSError):  # that is how a terminal ends
         while True:
             if select.select([terminal], [], [], 0.5)[0]:
                 seen += os.read(terminal, 65536)
-            elif b"backlog" in seen:
+            if b"\x1b[?1049h" in seen and time.monotonic() - pressed > 1:
                 os.write(terminal, b"q")
+                pressed = time.monotonic()
     return seen
 
 
