@@ -18,7 +18,7 @@ from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import Harness, queue_machine
 from tests.clocks import PatientClock, SteadyClock
 from tests.contract.faults import FaultyAdapter, burial, inspecting, lease, lifecycle, publishing, settling
-from tests.soak import scaled
+from tests.soak import rounds
 from tests.sqs_server import SqsServer
 
 FOUND = [
@@ -127,6 +127,13 @@ STANDARD_AND_FIFO = pytest.mark.parametrize(
 )
 
 
+def walk_on(kind, harness, *, examples):
+    """Long walks, *examples* at a time, until the time for their kind is over."""
+    for number in rounds(kind):  # noqa: B007 - told below
+        run_state_machine_as_test(queue_machine(harness, examples=examples, steps=80))
+    print(f"\n{kind}: {(number + 1) * examples} walks of up to 80 steps")
+
+
 @STANDARD_AND_FIFO
 def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials, suffix):
     run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=4))
@@ -135,7 +142,7 @@ def test_sqs_agrees_with_the_model(own_sqs_server, aws_credentials, suffix):
 @pytest.mark.soak
 @STANDARD_AND_FIFO
 def test_long_walks_through_sqs_find_nothing(own_sqs_server, aws_credentials, suffix):
-    run_state_machine_as_test(queue_machine(lambda: Sqs(own_sqs_server, suffix), examples=scaled(60), steps=60))
+    walk_on("walks through sqs", lambda: Sqs(own_sqs_server, suffix), examples=3)
 
 
 def failure_of(walk, chosen):
@@ -162,11 +169,13 @@ def test_a_failure_replays_from_what_it_has_printed():
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    ("harness", "examples"), [pytest.param(Memory, 10_000, id="memory"), pytest.param(File, 1_000, id="file")]
-)
-def test_long_walks_find_nothing(harness, examples):
-    run_state_machine_as_test(queue_machine(harness, examples=scaled(examples), steps=80))
+def test_long_walks_in_memory_find_nothing():
+    walk_on("walks in memory", Memory, examples=50)
+
+
+@pytest.mark.soak
+def test_long_walks_through_a_file_find_nothing():
+    walk_on("walks through a file", File, examples=5)
 
 
 def test_walks_do_not_wait_in_real_time():

@@ -52,6 +52,6 @@ async def test_the_accounts_tell_when_messages_are_lost(arena, tmp_path):
 @pytest.mark.soak
 async def test_everything_at_once_for_long(arena, tmp_path):
     faults = {"worker killed": 40, "producer killed": 8, "workers stopped": 4, "worker frozen": 4}
-    plan = Plan(messages=4_000, workers=4, faults=faults, steps=True, minutes=share("file"))
+    plan = Plan(messages=4_000, workers=4, faults=faults, steps=True, minutes=share("campaign"))
 
     check_bounds(await campaign(arena, plan, tmp_path / "campaign"))

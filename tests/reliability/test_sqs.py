@@ -54,6 +54,6 @@ async def test_the_accounts_tell_when_messages_are_lost(arena, tmp_path):
 async def test_everything_at_once_for_long(arena, tmp_path):
     faults = {"worker killed": 30, "producer killed": 6, "workers stopped": 4, "worker frozen": 3}
     faults |= {"connections cut": 15, "connections slow": 5, "broker paused": 5}
-    plan = Plan(messages=3_000, workers=4, faults=faults, steps=True, minutes=share("sqs"))
+    plan = Plan(messages=3_000, workers=4, faults=faults, steps=True, minutes=share("campaign"))
 
     check_bounds(await campaign(arena, plan, tmp_path / "campaign"))
