@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import BeanstalkdServer
+from tests.servers import AWS_ENVIRONMENT, BeanstalkdServer
 
 if TYPE_CHECKING:
     from tests.moto import MotoServer
@@ -47,10 +47,5 @@ def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and a region as an AWS client finds them, good for no real account."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)

@@ -12,6 +12,17 @@ from typing import Self
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 
+#: What an AWS client reads from its environment: credentials good for no real account, and nothing of this machine's.
+AWS_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_REGION": "eu-west-1",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
 
 def free_port() -> int:
     """Return a TCP port of the loopback interface that nobody listens on."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from tests.servers import BeanstalkdServer, free_port
+from tests.servers import AWS_ENVIRONMENT, BeanstalkdServer, free_port
 
 from .quick import write_caller
 from .shell import Shell
@@ -30,16 +30,6 @@ _PORT = re.compile(r"(?:127\.0\.0\.1|localhost):(\d{4,5})\b")
 _BEANSTALKD_PORT = "11300"
 _STARTS_BEANSTALKD = re.compile(r"^\$ beanstalkd ", re.MULTILINE)
 _USES_AWS = re.compile(r"sqs://|open_topic|publish-sns")
-
-_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_REGION": "eu-west-1",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
 
 
 def _free_ports(ports: set[int]) -> dict[str, str]:
@@ -139,7 +129,7 @@ class Page:
 
         server = self._stack.enter_context(MotoServer())
         urllib.request.urlopen(f"{server.url}/moto-api/reset", data=b"", timeout=10).close()
-        return {**_CREDENTIALS, "AWS_ENDPOINT_URL": server.url}
+        return {**AWS_ENVIRONMENT, "AWS_ENDPOINT_URL": server.url}
 
     @cached_property
     def shell(self) -> Shell:

@@ -6,7 +6,7 @@ import os
 import attrs
 import pytest
 
-from tests.servers import BeanstalkdServer, free_port
+from tests.servers import AWS_ENVIRONMENT, BeanstalkdServer, free_port
 
 from .conftest import Outcome, Shop
 
@@ -14,13 +14,7 @@ KINDS = ["file", "beanstalkd", "sqs"]
 
 _NUMBERS = itertools.count()
 
-AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "canary-of-the-environment",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
+AWS = {**AWS_ENVIRONMENT, "AWS_SECRET_ACCESS_KEY": "canary-of-the-environment"}
 
 
 @attrs.frozen

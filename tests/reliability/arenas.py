@@ -16,18 +16,7 @@ import attrs
 
 from pulpo_adapter_sqs import SqsAdapter
 from tests.proxy import Proxy
-from tests.servers import HOST, ROOT, BeanstalkdServer, free_port
-
-#: Credentials that are good for no real account.
-AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_REGION": "eu-west-1",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
+from tests.servers import AWS_ENVIRONMENT, HOST, ROOT, BeanstalkdServer, free_port
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +73,7 @@ def sqs_arena(folder: Path, *, lease: float = 5.0) -> Iterator[Ground]:
                 url=address % proxy.port,
                 direct_url=address % port,
                 lease=lease,
-                environment=AWS,
+                environment=AWS_ENVIRONMENT,
                 broker_faults={
                     "broker paused": lambda: _pause(server.process.pid),
                     "broker forgets": server.restart,
