@@ -2,15 +2,13 @@
 
 import pytest
 
-from tests.reliability.arenas import AWS, create_sqs_queue, sqs_arena
+from tests.reliability.arenas import create_sqs_queue, sqs_arena
 from tests.reliability.campaign import Plan, campaign, check, check_bounds, published_and_ruined
 from tests.soak import share
 
 
 @pytest.fixture
-async def arena(tmp_path, monkeypatch):
-    for name, value in AWS.items():
-        monkeypatch.setenv(name, value)
+async def arena(tmp_path, aws_credentials):
     with sqs_arena(tmp_path) as arena:
         await create_sqs_queue(arena)
         yield arena
