@@ -282,6 +282,10 @@ async def deaf(message):
     tell("started")
     threading.Event().wait(60)
 
+async def elsewhere(message):
+    tell("started")
+    await asyncio.to_thread(threading.Event().wait, 60)
+
 class Brief(Dispatcher):
     stops_within = timedelta(seconds=1)
 
@@ -349,6 +353,15 @@ def test_the_first_signal_drains_and_the_status_is_0(tmp_path, number):
 
 def test_when_the_grace_is_over_what_runs_is_given_back_and_the_status_is_0(tmp_path):
     with process(tmp_path, "long", grace=0.2) as worker:
+        worker.wait_for("started")
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
+
+    assert "ended 0 1" in worker.lines
+
+
+def test_a_thread_that_a_handler_has_awaited_does_not_hold_up_the_end(tmp_path):
+    with process(tmp_path, "elsewhere", grace=0.2) as worker:
         worker.wait_for("started")
         worker.signal(signal.SIGTERM)
         assert worker.end() == 0

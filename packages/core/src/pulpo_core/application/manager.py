@@ -24,6 +24,7 @@ from pulpo_core.domain.errors import (
 )
 
 from .dispatcher import Dispatcher
+from .executor import LoopThreads
 from .ledger import Ledger, total
 from .route import Route
 from .watchdog import Watchdog
@@ -134,6 +135,7 @@ class Manager:
                 `stop`, and kills. Without it, every signal to a whole group of processes would count twice.
         """
         with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            runner.get_loop().set_default_executor(LoopThreads())
             if threading.current_thread() is not threading.main_thread():  # then the process is somebody else's
                 return runner.run(self.serve(around=around))
             with Watchdog(lambda: self.dispatcher.stops_within, self._leave) as self._watchdog:
