@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-
-from pulpo_core import AdapterError, Capabilities, Delivery, Envelope, Page, Peek, QueueStats, Record, Settling, State
+from pulpo_core import Capabilities
 
 from .inspector import BeanstalkdInspector
 from .link import Link
@@ -32,7 +29,12 @@ class BeanstalkdQueue:
         self._records = records
         self._provider = provider
         self._publisher = publisher
-        self._inspector = inspector
+        self.receive, self.interrupt = provider.receive, provider.interrupt
+        self.settle, self.extend = provider.settle, provider.extend
+        self.publish = publisher.publish
+        self.stats, self.peek, self.buried = inspector.stats, inspector.peek, inspector.buried
+        self.kick, self.delete, self.purge = inspector.kick, inspector.delete, inspector.purge
+        self.pause, self.resume = inspector.pause, inspector.resume
 
     @property
     def capabilities(self) -> Capabilities:
@@ -44,55 +46,3 @@ class BeanstalkdQueue:
         await self._provider.close()
         await self._records.close()
         await self._link.close()
-
-    async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
-        """See `Provider.receive`."""
-        return await self._provider.receive(limit, wait)
-
-    def interrupt(self) -> None:
-        """See `Provider.interrupt`."""
-        self._provider.interrupt()
-
-    async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
-        """See `Provider.settle`."""
-        return await self._provider.settle(batch)
-
-    async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
-        """See `Provider.extend`."""
-        return await self._provider.extend(batch)
-
-    async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
-        """See `Publisher.publish`."""
-        return await self._publisher.publish(batch)
-
-    async def stats(self) -> QueueStats:
-        """See `Inspector.stats`."""
-        return await self._inspector.stats()
-
-    async def peek(self, kind: Peek, id: str | None = None) -> Record | None:  # noqa: A002 - the port's word
-        """See `Inspector.peek`."""
-        return await self._inspector.peek(kind, id)
-
-    async def buried(self, *, limit: int = 1000) -> Page:
-        """See `Inspector.buried`."""
-        return await self._inspector.buried(limit=limit)
-
-    async def kick(self, ids: Sequence[str] | None = None, *, limit: int | None = None) -> int:
-        """See `Inspector.kick`."""
-        return await self._inspector.kick(ids, limit=limit)
-
-    async def delete(self, ids: Sequence[str]) -> Sequence[AdapterError | None]:
-        """See `Inspector.delete`."""
-        return await self._inspector.delete(ids)
-
-    async def purge(self, states: frozenset[State]) -> int:
-        """See `Inspector.purge`."""
-        return await self._inspector.purge(states)
-
-    async def pause(self, duration: timedelta | None = None) -> None:
-        """See `Inspector.pause`."""
-        await self._inspector.pause(duration)
-
-    async def resume(self) -> None:
-        """See `Inspector.resume`."""
-        await self._inspector.resume()

@@ -82,9 +82,11 @@ def capabilities_of(settings: Settings, sources: Sequence[Source]) -> Capabiliti
 
 def _provider(
     settings: Settings,
+    capabilities: Capabilities,
     channels: Sequence[Channel],
     graveyard: Graveyard,
     hops: Hops,
+    *,
     clock: Clock,
     tasks: Background,
 ) -> SqsProvider:
@@ -98,7 +100,7 @@ def _provider(
     )
     settlements = Settlements(clock=clock, tasks=tasks, graveyard=graveyard, hops=hops, long_delays=settings.hops)
     extensions = Extensions(clock=clock, tasks=tasks, visibility=settings.visibility)
-    return SqsProvider(channels, graveyard, intake, settlements, extensions, tasks)
+    return SqsProvider(capabilities, channels, graveyard, intake, settlements, extensions, tasks)
 
 
 @attrs.frozen(kw_only=True)
@@ -163,11 +165,13 @@ async def _open(settings: Settings, linger: timedelta, clock: Clock, jitter: Jit
         channels = [Channel(client, source, tasks, linger=linger) for source in sources]
         graveyard = Graveyard(client, tasks, settings.dlq, settings.hops)
         hops = Hops(clock, tasks)
+        capabilities = capabilities_of(settings, sources)
         queue = SqsQueue(
-            url=settings.url,
-            capabilities=capabilities_of(settings, sources),
+            settings.url,
+            capabilities=capabilities,
             client=client,
-            provider=_provider(settings, channels, graveyard, hops, clock, tasks),
+            hops=hops,
+            provider=_provider(settings, capabilities, channels, graveyard, hops, clock=clock, tasks=tasks),
             publisher=SqsPublisher(
                 channels=channels,
                 clock=clock,
@@ -177,7 +181,6 @@ async def _open(settings: Settings, linger: timedelta, clock: Clock, jitter: Jit
                 long_delays=settings.hops,
             ),
             inspector=SqsInspector(channels, graveyard, clock),
-            hops=hops,
         )
         try:
             yield queue

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import attrs
 
-from pulpo_core import AdapterError, Delivery, Settling
+from pulpo_core import AdapterError, Capabilities, Delivery, Settling
 
 from .background import Background
 from .channel import Channel
@@ -22,6 +22,7 @@ from .settling import Settlements
 class SqsProvider:
     """The `Provider` face of an open queue."""
 
+    capabilities: Capabilities
     _channels: Sequence[Channel]
     _graveyard: Graveyard
     _intake: Intake
@@ -43,7 +44,7 @@ class SqsProvider:
                 if not self._checked:
                     await self._tasks.run(self._graveyard.check(self._channels))
                     self._checked = True
-        return await self._intake.receive(limit, wait)
+        return await self._intake.receive(limit, min(wait, self.capabilities.max_wait))
 
     def interrupt(self) -> None:
         """See `Provider.interrupt`. Polls under way end by themselves, and what they bring is handed out."""

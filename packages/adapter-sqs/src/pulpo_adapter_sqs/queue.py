@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
 
-import attrs
-
-from pulpo_core import (
-    AdapterError,
-    Capabilities,
-    Delivery,
-    Envelope,
-    Page,
-    Peek,
-    QueueStats,
-    Record,
-    Settling,
-    State,
-)
+from pulpo_core import Capabilities
 
 from .client import Client
 from .hops import Hops
-from .inspector import SCAN_LIMIT, SqsInspector
+from .inspector import SqsInspector
 from .provider import SqsProvider
 from .publisher import SqsPublisher
 
 
-@attrs.define(slots=True, eq=False, kw_only=True)
 class SqsQueue:
     """A queue of SQS, or several in an order; see `pulpo_core.Queue`.
 
     Attributes:
         url: names the queue; never carries a secret.
         capabilities: what this queue promises, as its attributes and the URL say.
+        close: give back what was received and nobody has taken.
     """
 
-    url: str
-    capabilities: Capabilities
-    _client: Client
-    _provider: SqsProvider
-    _publisher: SqsPublisher
-    _inspector: SqsInspector
-    _hops: Hops
+    def __init__(
+        self,
+        url: str,
+        *,
+        capabilities: Capabilities,
+        client: Client,
+        hops: Hops,
+        provider: SqsProvider,
+        publisher: SqsPublisher,
+        inspector: SqsInspector,
+    ) -> None:
+        self.url = url
+        self.capabilities = capabilities
+        self._client = client
+        self._hops = hops
+        self.receive, self.interrupt, self.close = provider.receive, provider.interrupt, provider.close
+        self.settle, self.extend = provider.settle, provider.extend
+        self.publish = publisher.publish
+        self.stats, self.peek, self.buried = inspector.stats, inspector.peek, inspector.buried
+        self.kick, self.delete, self.purge = inspector.kick, inspector.delete, inspector.purge
+        self.pause, self.resume = inspector.pause, inspector.resume
 
     @property
     def requests(self) -> Counter[str]:
@@ -54,59 +53,3 @@ class SqsQueue:
     def deferred(self) -> int:
         """How many messages were received before their time, and sent on to it without being handed out."""
         return self._hops.deferred
-
-    async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
-        """See `pulpo_core.Provider.receive`."""
-        return await self._provider.receive(limit, min(wait, self.capabilities.max_wait))
-
-    def interrupt(self) -> None:
-        """See `pulpo_core.Provider.interrupt`."""
-        self._provider.interrupt()
-
-    async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
-        """See `pulpo_core.Provider.settle`."""
-        return await self._provider.settle(batch)
-
-    async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
-        """See `pulpo_core.Provider.extend`."""
-        return await self._provider.extend(batch)
-
-    async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
-        """See `pulpo_core.Publisher.publish`."""
-        return await self._publisher.publish(batch)
-
-    async def stats(self) -> QueueStats:
-        """See `pulpo_core.Inspector.stats`."""
-        return await self._inspector.stats()
-
-    async def peek(self, kind: Peek, id: str | None = None) -> Record | None:  # noqa: A002 - the port's word
-        """See `pulpo_core.Inspector.peek`."""
-        return await self._inspector.peek(kind, id)
-
-    async def buried(self, *, limit: int = SCAN_LIMIT) -> Page:
-        """See `pulpo_core.Inspector.buried`."""
-        return await self._inspector.buried(limit=limit)
-
-    async def kick(self, ids: Sequence[str] | None = None, *, limit: int | None = None) -> int:
-        """See `pulpo_core.Inspector.kick`."""
-        return await self._inspector.kick(ids, limit=limit)
-
-    async def delete(self, ids: Sequence[str]) -> Sequence[AdapterError | None]:
-        """See `pulpo_core.Inspector.delete`."""
-        return await self._inspector.delete(ids)
-
-    async def purge(self, states: frozenset[State]) -> int:
-        """See `pulpo_core.Inspector.purge`."""
-        return await self._inspector.purge(states)
-
-    async def pause(self, duration: timedelta | None = None) -> None:
-        """See `pulpo_core.Inspector.pause`."""
-        await self._inspector.pause(duration)
-
-    async def resume(self) -> None:
-        """See `pulpo_core.Inspector.resume`."""
-        await self._inspector.resume()
-
-    async def close(self) -> None:
-        """Give back what was received and nobody has taken."""
-        await self._provider.close()
