@@ -7,7 +7,7 @@ import sys
 
 import rich_click as click
 
-from . import __version__, plain
+from . import __version__
 from .frame import LazyGroup
 from .session import Session
 
@@ -46,7 +46,6 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None, session: Session | None = None) -> None:
     """Run the command line of this process, or *arguments* in its place."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash is no reason to fail
-            stream.reconfigure(errors=plain.NAME)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does it: a terminal that knows no dash is no failure
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli.main(arguments, session=session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from typing import Final, TextIO
 
 import attrs
 from rich.box import Box
@@ -17,11 +17,21 @@ from rich.text import Text
 from .output import at_terminal
 from .units import printable
 
-#: Lines below the titles and above a total, and no others. Eight lines, as rich wants them.
-_BOX = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
+_LINE: Final = "─"
+
+
+def _box(line: str) -> Box:
+    """*line* below the titles and above a total, and no others. Eight lines, as rich wants them."""
+    rule = f" {line}{line} "
+    rows = ("    ", "    ", rule, "    ", rule, rule, "    ", "    ")
+    return Box("\n".join(rows), ascii=line.isascii())
+
+
+_BOX: Final = _box(_LINE)
+_PLAIN_BOX: Final = _box("-")
 
 #: Wide enough for any table, so that nothing is cut or wrapped where no person looks.
-_UNLIMITED = 100_000
+_UNLIMITED: Final = 100_000
 
 
 @attrs.frozen
@@ -59,7 +69,7 @@ def print_table(
         to: stdout unless given.
     """
     table = Table(
-        box=_BOX,
+        box=_BOX if _can_be_written(_LINE, to or sys.stdout) else _PLAIN_BOX,
         show_header=any(column.title for column in columns),
         show_edge=False,
         pad_edge=False,
@@ -79,6 +89,14 @@ def print_table(
             table.add_section()
         table.add_row(*row)
     show(table, title=title, to=to)
+
+
+def _can_be_written(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def print_facts(facts: Mapping[str, str], *, title: str = "", to: TextIO | None = None) -> None:
