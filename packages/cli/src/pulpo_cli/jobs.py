@@ -76,12 +76,25 @@ def read_pairs(texts: Iterable[str], *, option: str) -> dict[str, Any]:
     Raises:
         UsageError: one is no such pair.
     """
+    return {name: _json_or_text(value) for name, value in split_pairs(texts, option=option, shape="NAME=VALUE").items()}
+
+
+def split_pairs(texts: Iterable[str], *, option: str, shape: str) -> dict[str, str]:
+    """Names and what stands after their ``=``, as it is.
+
+    Args:
+        option: where they were given, for error texts.
+        shape: what each should look like, for error texts.
+
+    Raises:
+        UsageError: one has no name, or no ``=``.
+    """
     pairs = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise click.UsageError(f"{option}: {text!r} is not NAME=VALUE")
-        pairs[name] = _json_or_text(value)
+            raise click.UsageError(f"{option}: {text!r} is not {shape}")
+        pairs[name] = value
     return pairs
 
 

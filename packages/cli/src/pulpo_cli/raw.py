@@ -9,7 +9,7 @@ import rich_click as click
 
 from pulpo_core import InvalidMessage
 
-from .jobs import parse_json
+from .jobs import parse_json, split_pairs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,10 +84,4 @@ def read_attributes(texts: tuple[str, ...]) -> dict[str, str]:
     Raises:
         UsageError: one is no such pair.
     """
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise click.UsageError(f"--attribute: {text!r} is not NAME=TEXT")
-        pairs[name] = value
-    return pairs
+    return split_pairs(texts, option="--attribute", shape="NAME=TEXT")
