@@ -155,6 +155,25 @@ async def test_whoever_waits_when_the_queue_is_closed_is_told() -> None:
         await coalescer.submit([2])
 
 
+async def test_what_lingers_when_the_queue_is_closed_is_told_that_it_was_not_sent() -> None:
+    sends = Sends()
+    sends.go.clear()
+    async with background() as tasks:
+        coalescer = Coalescer[int](tasks, sends, linger=0.01, eager=True)
+        first = asyncio.create_task(coalescer.submit([1]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        second = asyncio.create_task(coalescer.submit([2]))
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        [unknown], [unsent] = await first, await second
+    assert isinstance(unknown, AdapterError)
+    assert isinstance(unsent, AdapterError)
+    assert (unknown.in_doubt, unsent.in_doubt) == (True, False)
+    assert sends.batches == [[1]]
+
+
 @pytest.mark.parametrize(
     ("sizes", "cut"),
     [

@@ -149,6 +149,36 @@ async def test_a_failed_poll_is_told_and_the_next_one_works(server: SqsServer, q
     assert len(await queue.receive(10, LONG)) == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"[]", id="not an object"),
+        pytest.param(b'{"Messages": 7}', id="not a list"),
+        pytest.param(b'{"Messages": [{"MessageId": "m"}]}', id="nothing but an id"),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_told_and_the_next_poll_works(
+    answer: bytes, server: SqsServer, queue: SqsQueue
+) -> None:
+    server.fail("ReceiveMessage", Fault(answer=answer))
+    with pytest.raises(Unavailable):
+        await queue.receive(1, timedelta())
+
+    await put(queue, 1)
+
+    assert len(await queue.receive(1, timedelta())) == 1
+
+
+async def test_numbers_that_make_no_sense_are_as_if_they_had_not_been_told(server: SqsServer, queue: SqsQueue) -> None:
+    told = b'{"ApproximateReceiveCount": "often", "SentTimestamp": "999999999999999999999"}'
+    whole = b'{"MessageId": "m", "ReceiptHandle": "r", "Body": "x", "Attributes": %b}' % told
+    server.fail("ReceiveMessage", Fault(answer=b'{"Messages": [%b, {"MessageId": "without a body"}]}' % whole))
+
+    [delivery] = await queue.receive(10, timedelta())
+
+    assert (delivery.attempt, delivery.envelope.published_at) == (1, None)
+
+
 async def test_a_failure_that_nobody_waits_for_is_forgotten(server: SqsServer, queue: SqsQueue, opener: Opener) -> None:
     async with opener() as publisher, asyncio.TaskGroup() as group:
         cancelled = group.create_task(queue.receive(10, LONG))

@@ -10,7 +10,7 @@ import attrs
 from pulpo_core import Delivery, Lease
 
 from .channel import Channel
-from .codec import decode
+from .codec import decode, receives
 from .hops import Hops
 from .receipt import Receipt
 
@@ -31,11 +31,10 @@ class Admission:
 
 def _delivery(channel: Channel, message: Mapping[str, Any], taken_at: float, deadline: float) -> Delivery:
     envelope, extras = decode(message)
-    receives = int((message.get("Attributes") or {}).get("ApproximateReceiveCount", 1))
     return Delivery(
         id=message["MessageId"],
         envelope=envelope,
-        attempt=extras.attempts_base + receives,
+        attempt=extras.attempts_base + receives(message),
         lease=Lease(deadline),
         receipt=Receipt(channel=channel, message=message, extras=extras, taken_at=taken_at, deadline=deadline),
     )

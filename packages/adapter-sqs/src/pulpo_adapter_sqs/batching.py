@@ -40,19 +40,28 @@ async def call_batch(
     field = "PublishBatchRequestEntries" if operation == "PublishBatch" else "Entries"
     try:
         said = await client.call(operation, what, {**parameters, field: numbered})
+        return _in_order(said, len(entries), what=f"{operation} on {what}")
     except AdapterError as error:
         return [error] * len(entries)
-    return _in_order(said, len(entries), what=f"{operation} on {what}")
 
 
 def _in_order(said: Mapping[str, Any], count: int, *, what: str) -> list[Answer]:
     silence = Unavailable(f"{what}: the answer does not mention this entry", in_doubt=True)
     answers: list[Answer] = [silence] * count
     for done in said.get("Successful") or ():
-        answers[int(done["Id"])] = done
+        answers[_place(done, count, what)] = done
     for failed in said.get("Failed") or ():
-        answers[int(failed["Id"])] = _failure(failed, what)
+        answers[_place(failed, count, what)] = _failure(failed, what)
     return answers
+
+
+def _place(told: Mapping[str, Any], count: int, what: str) -> int:
+    """The position of the entry that an answer tells of."""
+    name = told.get("Id")
+    for place in range(count):
+        if name == str(place):
+            return place
+    raise Unavailable(f"{what}: the answer tells of an entry {name!r:.80} that was not sent", in_doubt=True)
 
 
 def _failure(failed: Mapping[str, Any], what: str) -> AdapterError:
@@ -148,6 +157,9 @@ class Coalescer(Generic[E]):
         if not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.tasks.closed:
+            _answer_all(batch, AdapterError("the queue was closed before this was sent"))
+            return
         for part in chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes):
             self._sending += 1
             task = self.tasks.start(self._deliver(part))

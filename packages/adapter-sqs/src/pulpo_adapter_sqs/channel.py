@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
+
+from pulpo_core import Unavailable
 
 from .background import Background
 from .batching import Answer, Coalescer, Entry, call_batch
@@ -12,11 +15,16 @@ from .client import Client
 from .codec import size
 from .source import Source
 
+log = logging.getLogger("pulpo.adapter.sqs")
+
 #: How long a settlement waits for others to share its request: nothing to a lease, and most of a batch at speed.
 LINGER: Final = timedelta(milliseconds=20)
 
 #: One request carried this much before August 2025; servers that say so for a message mean it for a batch as well.
 _OLD_BATCH_BYTES: Final = 262_144
+
+#: What no message of SQS lacks, and without which nothing can be done with one.
+_ESSENTIAL: Final = frozenset({"MessageId", "ReceiptHandle", "Body"})
 
 
 class Channel:
@@ -73,7 +81,13 @@ class Channel:
         }
         answer = await self.client.call("ReceiveMessage", f"queue {self.source.name!r}", wanted, wait=wait)
         messages: Sequence[Mapping[str, Any]] = answer.get("Messages") or ()
-        return messages
+        whole = [message for message in messages if message.keys() >= _ESSENTIAL]
+        if len(whole) < len(messages):
+            text = f"{len(messages) - len(whole)} messages of queue {self.source.name!r} came without body or receipt"
+            if not whole:
+                raise Unavailable(text)
+            log.warning("%s, and are left to their lease", text)
+        return whole
 
     async def _send_batch(self, entries: Sequence[Entry]) -> list[Answer]:
         return await self._call("SendMessageBatch", entries)

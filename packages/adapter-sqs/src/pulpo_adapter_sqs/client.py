@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import attrs
 
-from pulpo_core import ConfigurationError
+from pulpo_core import ConfigurationError, Unavailable
 
 from .errors import from_exception
 
@@ -30,6 +30,10 @@ _CONNECT_TIMEOUT: Final = 5.0
 
 #: The last resort of the driver; `Client.call` gives up earlier, and says so better.
 _DRIVER_TIMEOUT: Final = 120.0
+
+
+#: What the driver stumbles over in an answer that is JSON, and nothing that AWS would say: a proxy's, for example.
+_NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -88,6 +92,9 @@ class Client:
                 return answer
         except _failures() as error:
             raise from_exception(error, what=f"{operation} on {what}") from error
+        except _NONSENSE as error:
+            text = f"{operation} on {what}: the driver cannot read the answer: {type(error).__name__}: {error}"
+            raise Unavailable(text, in_doubt=True) from error
 
 
 _METHODS: Final[Mapping[str, str]] = {

@@ -297,5 +297,14 @@ def as_text(attribute: Mapping[str, Any]) -> str:
 
 
 def from_milliseconds(text: str | None) -> datetime | None:
-    """The moment that SQS tells in milliseconds since 1970."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text)) if text else None
+    """The moment that SQS tells in milliseconds since 1970; `None` where it tells none."""
+    try:
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text)) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def receives(message: Mapping[str, Any]) -> int:
+    """How often SQS has handed out a received *message*, this time included."""
+    told = str((message.get("Attributes") or {}).get("ApproximateReceiveCount", ""))
+    return max(1, int(told)) if told.isdecimal() and told.isascii() else 1

@@ -13,7 +13,7 @@ from pulpo_core import Clock, ConfigurationError, Record, State
 
 from .batching import MAX_BATCH, chunks
 from .channel import Channel
-from .codec import decode
+from .codec import decode, receives
 from .copies import Burial, read_burial
 from .receipt import Receipt
 
@@ -137,7 +137,7 @@ def record_of(message: Mapping[str, Any]) -> Record:
             id=message["MessageId"],
             state=State.BURIED,
             envelope=envelope,
-            attempts=int(system.get("ApproximateReceiveCount", 1)) - 1,
+            attempts=receives(message) - 1,
             reason=REDRIVEN,
             origin=system.get("DeadLetterQueueSourceArn"),
         )
