@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from pulpo_adapter_sqs import SqsQueue
+from pulpo_adapter_sqs import SqsAdapter, SqsQueue
 from pulpo_core import Ack, AdapterError, Bury, LeaseLost, PermissionDenied, Release, Retry, Unavailable
-from pulpo_core.testing import ManualClock
+from pulpo_core.testing import ManualClock, SeededJitter
 from tests.sqs_server import Fault, SqsServer
 from tests.sqs_state import SqsError
 
@@ -86,6 +86,10 @@ async def test_an_answer_that_forgets_an_entry_leaves_it_in_doubt(server: SqsSer
         pytest.param(Fault(cut="after"), True, id="cut after it was done"),
         pytest.param(Fault(cut="midway"), True, id="cut in the middle of the answer"),
         pytest.param(Fault(answer=b"<html>no JSON</html>"), True, id="garbage"),
+        pytest.param(Fault(answer=b"[]"), True, id="not an object"),
+        pytest.param(Fault(answer=b'{"Successful": 7}'), True, id="not a list"),
+        pytest.param(Fault(answer=b'{"Successful": [{"Id": "77"}]}'), True, id="an entry that was not sent"),
+        pytest.param(Fault(answer=b'{"Successful": [{}]}'), True, id="an entry without a name"),
         pytest.param(Fault(seconds=1.0), True, id="slow"),
     ],
 )
@@ -287,3 +291,22 @@ class TestExtending:
 
         await clock.advance(2.5)
         assert len(await queue.receive(1, timedelta())) == 1
+
+    @pytest.mark.parametrize("steps", range(5))
+    async def test_nor_one_that_was_about_to_be_asked_for(
+        self, steps: int, server: SqsServer, clock: ManualClock
+    ) -> None:
+        adapter = SqsAdapter(linger=timedelta())  # the retry goes out as soon as it can
+        async with adapter.open(f"sqs://orders?endpoint_url={server.url}", clock=clock, jitter=SeededJitter()) as queue:
+            await put(queue, 1)
+            [delivery] = await take(queue, 1)
+            await clock.advance(10)
+            server.fail("ChangeMessageVisibilityBatch", Fault(seconds=0.05))  # whichever comes first
+            async with asyncio.TaskGroup() as group:
+                group.create_task(queue.extend([delivery]))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                assert await settle(queue, (delivery, Retry(timedelta(minutes=10)))) == [None]
+
+            await clock.advance(100)
+            assert not await queue.receive(1, timedelta())

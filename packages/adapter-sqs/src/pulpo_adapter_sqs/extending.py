@@ -60,7 +60,7 @@ class Extensions:
         if not isinstance(receipt, Receipt):
             return LeaseLost(f"message {delivery.id}: it was not received from this queue")
         if receipt.settling is not None:
-            return LeaseLost(f"message {delivery.id}: it is settled")
+            return _settled(receipt)
         if self.clock.monotonic() >= receipt.deadline:
             return LeaseLost(f"message {delivery.id}: its lease is over, and another worker may have it")
         return receipt.deadline
@@ -69,7 +69,8 @@ class Extensions:
         self, channel: Channel, receipts: Sequence[Receipt]
     ) -> dict[Receipt, float | AdapterError] | ConfigurationError:
         now = self.clock.monotonic()
-        allowed = {receipt: receipt.allowance(self.visibility, now) for receipt in receipts}
+        unsettled = [receipt for receipt in receipts if receipt.settling is None]  # since they were looked at
+        allowed = {receipt: receipt.allowance(self.visibility, now) for receipt in unsettled}
         longer = {receipt: seconds for receipt, seconds in allowed.items() if now + seconds > receipt.deadline}
         try:
             answers = await _hide(channel, longer) if longer else {}
@@ -78,7 +79,12 @@ class Extensions:
         refused = {receipt: answer for receipt, answer in answers.items() if isinstance(answer, AdapterError)}
         for receipt in answers.keys() - refused.keys():
             receipt.deadline = now + longer[receipt]
-        return {receipt: refused.get(receipt, receipt.deadline) for receipt in receipts}
+        present = {receipt: receipt.deadline if receipt in allowed else _settled(receipt) for receipt in receipts}
+        return {**present, **refused}
+
+
+def _settled(receipt: Receipt) -> LeaseLost:
+    return LeaseLost(f"message {receipt.message['MessageId']}: it is settled")
 
 
 async def _hide(channel: Channel, seconds: Mapping[Receipt, int]) -> dict[Receipt, Answer]:
@@ -91,5 +97,6 @@ async def _hide(channel: Channel, seconds: Mapping[Receipt, int]) -> dict[Receip
     finally:
         ended.set_result(None)
         for receipt in seconds:
-            receipt.extension = None
+            if receipt.extension is ended:
+                receipt.extension = None
     return dict(zip(seconds, said, strict=True))
