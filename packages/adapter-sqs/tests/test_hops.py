@@ -98,6 +98,23 @@ async def test_a_hop_that_fails_is_taken_again_when_its_lease_ends(
     assert len(server.bodies("orders")) == 1
 
 
+async def test_a_hop_that_fails_burns_no_attempt(server: SqsServer, hopping: SqsQueue, clock: ManualClock) -> None:
+    await hopping.publish([Envelope(body=b"x", uid="u", not_before=clock.now() + timedelta(seconds=2000))])
+    await clock.advance(901)
+    for _ in range(3):
+        sent = server.requests["SendMessageBatch"]
+        server.fail("SendMessageBatch", Fault(error=SqsError("ThrottlingException", "slow down")))
+        assert not await hopping.receive(1, timedelta())
+        await until(lambda sent=sent: server.requests["SendMessageBatch"] > sent)
+        await clock.advance(31)
+    await carry_on(hopping, clock, hops=1)
+    await clock.advance(901)
+
+    [delivery] = await take(hopping, 1)
+
+    assert delivery.attempt == 1
+
+
 async def test_an_original_that_stays_behind_is_deleted_while_its_lease_lasts(
     server: SqsServer, hopping: SqsQueue, clock: ManualClock
 ) -> None:

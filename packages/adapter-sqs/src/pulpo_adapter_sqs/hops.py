@@ -62,7 +62,10 @@ class Hops:
 
     async def _hop(self, channel: Channel, early: Sequence[Delivery]) -> list[AdapterError | None]:
         receipts = [delivery.receipt for delivery in early]
-        entries = [self.entry(each, _time_of(each) or self._clock.now(), attempts=each.attempt - 1) for each in early]
+        entries = [
+            self.entry(each, _time_of(each) or self._clock.now(), attempts=each.receipt.extras.attempts_base)
+            for each in early  # nobody has handled it since: receives whose hop failed are no attempts
+        ]
         answers = await move(receipts, entries, source=channel, target=channel)
         for pause in _DELETE_AGAIN:
             if not any(receipt.copied and answer for receipt, answer in zip(receipts, answers, strict=True)):
