@@ -354,6 +354,15 @@ class TestRepairing:
 
         assert len(server.bodies("orders-buried")) == 1
 
+    async def test_ten_that_are_deleted_are_one_request(self, server: SqsServer, queue: SqsQueue) -> None:
+        await put(queue, 25)
+        for delivery in await take(queue, 25):
+            await bury(queue, delivery)
+        asked = server.requests["DeleteMessageBatch"]
+
+        assert await queue.purge(frozenset({State.BURIED})) == 25
+        assert server.requests["DeleteMessageBatch"] - asked == 3
+
     async def test_what_cannot_be_purged_is_refused_before_anything_is(
         self, server: SqsServer, queue: SqsQueue
     ) -> None:

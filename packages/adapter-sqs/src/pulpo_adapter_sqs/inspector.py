@@ -193,13 +193,14 @@ class SqsInspector:
         return [deleted[name] if name in deleted else _not_buried(name) for name in ids]
 
     async def _delete(self, chosen: Sequence[tuple[Channel, Found]], look: Look) -> list[AdapterError | None]:
-        answers: list[AdapterError | None] = []
-        for grave, found in chosen:
-            [answer] = await grave.delete([found.receipt.handle])
-            answers.append(answer if isinstance(answer, AdapterError) else None)
-            if answers[-1] is None:
-                look.scans[grave].gone(found)
-        return answers
+        errors: dict[Found, AdapterError | None] = {}
+        for grave in dict.fromkeys(grave for grave, _ in chosen):
+            here = list(dict.fromkeys(found for at, found in chosen if at is grave))
+            for found, answer in zip(here, await grave.delete([each.receipt.handle for each in here]), strict=True):
+                errors[found] = answer if isinstance(answer, AdapterError) else None
+                if errors[found] is None:
+                    look.scans[grave].gone(found)
+        return [errors[found] for _, found in chosen]
 
     async def purge(self, states: frozenset[State]) -> int:
         """See `Inspector.purge`. Message by message: SQS's own purge would take delayed and held ones too."""
