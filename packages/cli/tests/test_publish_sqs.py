@@ -136,6 +136,12 @@ def test_a_queue_of_another_kind_is_told_what_is_for_it(pulpo: Pulpo) -> None:
     assert "is not at SQS; `pulpo publish` is for every kind of queue" in outcome.complaint
 
 
+def test_a_queue_of_another_kind_is_told_without_its_secret(pulpo: Pulpo) -> None:
+    outcome = pulpo("publish-sqs", "--queue", "beanstalkd://u:canary@host/mail?token=canary", "--payload", "x")
+
+    assert outcome.complaint.startswith("pulpo: --queue: 'beanstalkd://…@host/mail' is not at SQS")
+
+
 def test_a_missing_queue_is_named_with_a_way_out(pulpo: Pulpo, aws: Aws) -> None:
     outcome = publish(pulpo, aws, "nobody-made-this", "--payload", "x")
 

@@ -354,3 +354,11 @@ def test_routes_as_json(pulpo: Pulpo, url: str, jobs: str) -> None:
 @pytest.mark.parametrize("name", ["dispatcher", "manager"])
 def test_routes_of_what_runs_routes(pulpo: Pulpo, url: str, jobs: str, name: str) -> None:
     assert [route["queue"] for route in pulpo("routes", f"{jobs}:{name}", "--json").json] == [url]
+
+
+def test_routes_show_no_url_that_no_adapter_accepts(pulpo: Pulpo, url: str, jobs: str) -> None:
+    outcome = pulpo("routes", "--queue", f"{url}?password=canary", "--handler", f"{jobs}:anything")
+
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.complaint.startswith(f"pulpo: {url!r}: unknown parameter 'password'")
+    assert "canary" not in outcome.complaint

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import rich_click as click
 
-from pulpo_core import ApplicationError, Dispatcher, HandlerError, Manager, Route, display_name
+from pulpo_core import ApplicationError, Dispatcher, HandlerError, Manager, Route, display_name, open_queue
 from pulpo_core.config import (
     Loaded,
     RouteSettings,
@@ -107,6 +107,15 @@ class Application:
     def routes(self) -> Sequence[Route]:
         """Its routes."""
         return self.dispatcher.routes
+
+    def check_queues(self) -> None:
+        """Find wrong URLs before anything is said or done: an adapter tells them as soon as it is asked to open one.
+
+        Raises:
+            ConfigurationError: a URL has no adapter, or its adapter does not accept it.
+        """
+        for route in self.routes:
+            open_queue(route.queue, adapter=route.adapter)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ from pulpo_cli.frame import Command
 from pulpo_cli.jobs import Job, on_the_command_line, repeated
 from pulpo_cli.options import WHEN, json_option
 from pulpo_cli.raw import as_text, aws_options, raw_body, raw_options, read_attributes
-from pulpo_core import Envelope, InvalidMessage, Message, PlainText
+from pulpo_core import Envelope, InvalidMessage, Message, PlainText, display_name
 
 from .publish import Run, nothing_beside_from_file
 
@@ -75,7 +75,9 @@ def url_of(queue: str, parameters: Mapping[str, str | None]) -> str:
     elif scheme in {"https", "http"} and separator:
         url = f"{_SCHEME}?url={quote(queue, safe=':/')}"
     elif separator:
-        raise click.UsageError(f"--queue: {queue!r} is not at SQS; `pulpo publish` is for every kind of queue")
+        raise click.UsageError(
+            f"--queue: {display_name(queue)!r} is not at SQS; `pulpo publish` is for every kind of queue"
+        )
     else:
         url = f"{_SCHEME}{queue}"
     said = urlencode({name: value for name, value in parameters.items() if value is not None}, safe=":/")

@@ -23,7 +23,9 @@ def routes(*, as_json: bool, **given: Any) -> None:
 
     Their queues, handlers with the parameters they want, limits and policies. Queues are not opened.
     """
-    shown = Given(**given).load().routes
+    application = Given(**given).load()
+    application.check_queues()
+    shown = application.routes
     if as_json:
         say_json([_document(route) for route in shown])
         return

@@ -23,7 +23,7 @@ from pulpo_cli.session import session
 from pulpo_cli.telemetry import beside, telemetry_options
 from pulpo_cli.tellers import JsonTeller, PlainTeller, Teller
 from pulpo_cli.units import plural
-from pulpo_core import Dispatcher, Report, SystemClock, open_queue
+from pulpo_core import Report, SystemClock
 from pulpo_core.config import LOG_FORMATS, Settings
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
 def _work(wanted: Given, settings: Settings, tell: Teller, leash: Leash | None = None) -> Report:
     application = wanted.load(settings)
     dispatcher, own = application.dispatcher, application.settings
-    _check_queues(dispatcher)
+    application.check_queues()
     around: list[Any] = [control] if own.control else []
     around += beside(dispatcher, health_port=own.health_port, health_host=own.health_host)
     if leash is None or leash.speaks:
@@ -143,13 +143,3 @@ def _given(options: dict[str, Any], leash: Leash | None) -> Given:
 def _shared(settings: Settings, leash: Leash | None) -> Settings:
     """*settings* with this worker's share of what holds for all of them."""
     return settings if leash is None else attrs.evolve(settings, max_messages=leash.orders.max_messages)
-
-
-def _check_queues(dispatcher: Dispatcher) -> None:
-    """Find wrong URLs before anything is said or done: an adapter tells them as soon as it is asked to open one.
-
-    Raises:
-        ConfigurationError: a URL has no adapter, or its adapter does not accept it.
-    """
-    for route in dispatcher.routes:
-        open_queue(route.queue, adapter=route.adapter)
