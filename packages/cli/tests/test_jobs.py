@@ -66,8 +66,10 @@ def test_a_line_can_be_a_document_of_pulpos_own_format() -> None:
         (b'{"type": "\xff"}', "not UTF-8: byte 10"),
         (b'{"payload": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"payload": ' + b"9" * 5000 + b"}", "not acceptable JSON: Exceeds the limit"),
+        (b'{"type": "", "payload": 1}', "request_type: '' is none that a handler could have"),
+        (b'{"header": {"request_type": ""}, "body": {}}', "request_type: '' is none that a handler could have"),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_a_line_that_is_no_message_says_why(line: bytes, text: str) -> None:
     assert text in problem(line)

@@ -86,8 +86,9 @@ def test_as_json_it_prints_one_document(pulpo: Pulpo, url: str) -> None:
         (["--header", "priority=5"], "header: 'priority' has a field of its own"),
         (["--delay", "1e15"], "Invalid value for '--delay'"),
         (["--delay", "9e12"], "delay: 104166666 days, 16:00:00 from now is beyond the calendar"),
+        (["--type", ""], "request_type: '' is none that a handler could have; leave it out"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_wrong_option_is_one_line_and_nothing_is_stored(
     pulpo: Pulpo, url: str, arguments: list[str], line: str

@@ -48,7 +48,8 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         line = f" line {error.lineno}" if error.lineno > 1 else ""
-        raise InvalidMessage(f"not JSON: {error.msg} at{line} column {error.colno}") from None
+        what = error.msg.removesuffix(" at")  # some of its texts expect the place to follow
+        raise InvalidMessage(f"not JSON: {what} at{line} column {error.colno}") from None
     except UnicodeDecodeError as error:
         raise InvalidMessage(f"not UTF-8: byte {error.start}") from None
     except RecursionError:
@@ -125,7 +126,7 @@ def read_jobs(lines: Iterable[bytes]) -> Iterator[Job]:
 
 def _read_job(number: int, line: bytes) -> Job:
     try:
-        return Job(line=number, message=_message(parse_json(line)))
+        return Job(line=number, message=publishable(_message(parse_json(line))))
     except (InvalidMessage, TranslationError) as error:
         return Job(line=number, problem=str(error))
 
@@ -149,6 +150,19 @@ def _short_message(document: Mapping[str, Any]) -> Message:
     if "payload" in document:
         fields["body"] = {"payload": document["payload"]}
     return Message(**fields)
+
+
+def publishable(message: Message) -> Message:
+    """*message*, unless nobody could want it to be published.
+
+    Raises:
+        InvalidMessage: its type is the empty text, which no handler can be registered for.
+    """
+    if message.request_type == "":
+        raise InvalidMessage(
+            "request_type: '' is none that a handler could have; leave it out for a message without a type"
+        )
+    return message
 
 
 @contextmanager

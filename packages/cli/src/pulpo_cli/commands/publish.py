@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.interrupts import Interrupts
-from pulpo_cli.jobs import Job, on_the_command_line, parse_pairs, read_jobs, read_pairs, repeated
+from pulpo_cli.jobs import Job, on_the_command_line, parse_pairs, publishable, read_jobs, read_pairs, repeated
 from pulpo_cli.options import WHEN, json_option, queue_option
 from pulpo_cli.output import complain, note, say, say_json
 from pulpo_cli.progress import Progress, progress
@@ -73,13 +73,15 @@ def publish(context: click.Context, /, *, queue: str, as_json: bool, from_file: 
 
 def _message(given: dict[str, Any]) -> Message:
     with on_the_command_line():
-        return Message(
-            request_type=given["request_type"],
-            body=_body(given),
-            priority=given["priority"],
-            delay=given["delay"],
-            expiration=given["expires"],
-            header=read_pairs(given["headers"], option="--header"),
+        return publishable(
+            Message(
+                request_type=given["request_type"],
+                body=_body(given),
+                priority=given["priority"],
+                delay=given["delay"],
+                expiration=given["expires"],
+                header=read_pairs(given["headers"], option="--header"),
+            )
         )
 
 
