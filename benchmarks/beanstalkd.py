@@ -20,7 +20,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from benchmarks.case import Bench, Case, Goal, Group
+from benchmarks.case import Bench, Case, Goal, Group, peak_memory
 
 #: 128 bytes, as small jobs are.
 BODY = {"to": "someone@example.org", "subject": "Hello", "text": "A few words."}
@@ -40,6 +40,10 @@ MESSAGING = "pulpo-messaging's documented steps, in a loop"
 BARE = f"the bare protocol, {DEEP} deep"
 PLAIN_AWAY = "greenstalk's loop, 1.2 ms away"
 ALONE = "pulpo's adapter alone, 50 at a time"
+
+#: A worker, and how many messages are left waiting when it has done its share.
+BACKLOG = 100_000
+LEAN, LADEN = "pulpo's worker, nothing else waiting", f"pulpo's worker, {BACKLOG:,} waiting"
 
 _numbers = count()
 
@@ -132,26 +136,34 @@ def bare(bench: Bench) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = connection.makefile("rb")
         _say(connection, reader, f"use {tube}", f"watch {tube}", "ignore default")
-        put = b"put 65536 0 60 %d\r\n%b\r\n" % (len(body), body)
         with bench.measure("publish"):
-            for start in range(0, bench.messages, DEEP):
-                number = min(DEEP, bench.messages - start)
-                connection.sendall(put * number)
-                for _ in range(number):
-                    reader.readline()
+            _put(connection, reader, body, bench.messages)
         with bench.measure("drain"):
-            for start in range(0, bench.messages, DEEP):
-                number = min(DEEP, bench.messages - start)
-                connection.sendall(b"reserve-with-timeout 0\r\n" * number)
-                jobs = []
-                for _ in range(number):
-                    _, job, size = reader.readline().split()
-                    reader.read(int(size) + 2)
-                    jobs.append(job)
-                connection.sendall(b"".join([b"delete %b\r\n" % job for job in jobs]))
-                for _ in range(number):
-                    reader.readline()
+            _take(connection, reader, bench.messages)
         _check_empty(bench, tube)
+
+
+def _put(connection: socket.socket, reader: Any, body: bytes, messages: int) -> None:
+    put = b"put 65536 0 60 %d\r\n%b\r\n" % (len(body), body)
+    for start in range(0, messages, DEEP):
+        number = min(DEEP, messages - start)
+        connection.sendall(put * number)
+        for _ in range(number):
+            reader.readline()
+
+
+def _take(connection: socket.socket, reader: Any, messages: int) -> None:
+    for start in range(0, messages, DEEP):
+        number = min(DEEP, messages - start)
+        connection.sendall(b"reserve-with-timeout 0\r\n" * number)
+        jobs = []
+        for _ in range(number):
+            _, job, size = reader.readline().split()
+            reader.read(int(size) + 2)
+            jobs.append(job)
+        connection.sendall(b"".join([b"delete %b\r\n" % job for job in jobs]))
+        for _ in range(number):
+            reader.readline()
 
 
 def _say(connection: socket.socket, reader: Any, *lines: str) -> None:
@@ -252,14 +264,14 @@ def _ten_milliseconds() -> Callable[..., Any]:
 
 def _computing() -> Callable[..., Any]:
     async def send_email(message: Any) -> None:  # noqa: ARG001 - as above
-        _compute()
+        compute(COMPUTING)
 
     return send_email
 
 
-def _compute() -> None:
-    """Keep the core busy for a while, by its own time and not by the clock on the wall."""
-    end = time.thread_time() + COMPUTING
+def compute(seconds: float) -> None:
+    """Keep the core busy for so long, by its own time and not by the clock on the wall."""
+    end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
 
@@ -282,7 +294,7 @@ def computing_alone(bench: Bench) -> None:
     _pin()
     with bench.measure("drain"):
         for _ in range(bench.messages):
-            _compute()
+            compute(COMPUTING)
 
 
 async def pulpo_idle(bench: Bench) -> None:
@@ -310,6 +322,26 @@ async def pulpo_idle(bench: Bench) -> None:
 def _commands(client: Any) -> int:
     """What the broker was asked so far, but for this question."""
     return sum(count for name, count in client.stats().items() if name.startswith("cmd-") and name != "cmd-stats")
+
+
+async def pulpo_memory(bench: Bench, *, waiting: int) -> None:
+    """A worker handles some messages, of a tube in which so many are left; the check takes those out."""
+    from pulpo_core import Dispatcher, Route, Until
+
+    _pin()
+    tube = _tube()
+    with socket.create_connection(_address()) as connection:
+        reader = connection.makefile("rb")
+        _say(connection, reader, f"use {tube}", f"watch {tube}", "ignore default")
+        _put(connection, reader, _message(), waiting + bench.messages)
+        route = Route(f"beanstalkd://127.0.0.1:{_address()[1]}/{tube}", _asynchronous(), name="bench", concurrency=50)
+        dispatcher = Dispatcher(route, until=Until(max_messages=bench.messages))
+        with bench.measure("handle some of many"):
+            await dispatcher.run()
+        bench.record("memory of the worker", peak_memory(), "MiB")
+        bench.check(dispatcher.ledgers["bench"].acked, bench.messages, "acked")
+        _take(connection, reader, waiting)
+    _check_empty(bench, tube)
 
 
 # -------------------------------------------------------------------------------------------------------------- latency
@@ -433,11 +465,12 @@ def _check_empty(bench: Bench, tube: str) -> None:
 
 
 @contextmanager
-def _broker() -> Iterator[Mapping[str, str]]:
+def broker(*, pinned: bool = True) -> Iterator[Mapping[str, str]]:
+    """A broker, on the last core if it is to be *pinned*."""
     from tests.servers import BeanstalkdServer
 
     with BeanstalkdServer() as server:
-        if hasattr(os, "sched_setaffinity"):
+        if pinned and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(server.pid, {max(os.sched_getaffinity(0))})
         yield {"BENCH_BEANSTALKD": str(server.port)}
 
@@ -500,6 +533,8 @@ GROUP = Group(
         Case(name="pulpo at 100/s", run=partial(pulpo_latency, per_second=100), messages=300, warm_up=0),
         Case(name="pulpo at 2,000/s", run=partial(pulpo_latency, per_second=2_000), messages=4_000, warm_up=0),
         Case(name="pulpo at 5,000/s", run=partial(pulpo_latency, per_second=5_000), messages=10_000, warm_up=0),
+        Case(name=LEAN, run=partial(pulpo_memory, waiting=0), messages=5_000, warm_up=0),
+        Case(name=LADEN, run=partial(pulpo_memory, waiting=BACKLOG), messages=5_000, warm_up=0, baseline=LEAN),
         Case(name="pulpo, idle", run=pulpo_idle, warm_up=0),
     ],
     baseline=PLAIN,
@@ -518,9 +553,11 @@ GROUP = Group(
             case="pulpo at 100/s", against="greenstalk's loop at 100/s", figure="latency p50", of="value", at_most=1.6
         ),
         Goal(case="pulpo at 100/s", against="greenstalk's loop at 100/s", figure="latency p99", of="value", at_most=2),
+        Goal(case=LADEN, against=LEAN, figure="memory of the worker", of="value", at_most=1.1),
+        Goal(case=LADEN, against=LEAN, figure="handle some of many", at_most=1.5),
         Goal(case="pulpo, 50 handlers", against=PLAIN_STATS, figure="drain", of="rate", at_least=7),
         Goal(case=ALONE, against=PLAIN, figure="publish", of="rate", at_least=5),
         Goal(case="pulpo, 50 handlers", against=MESSAGING, figure="drain", of="rate", at_least=10),
     ],
-    server=_broker,
+    server=broker,
 )

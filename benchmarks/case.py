@@ -6,10 +6,12 @@ Imported in the project's environment and in that of the peers, so only the stan
 from __future__ import annotations
 
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -37,11 +39,14 @@ class Bench:
             messages: how many the block handles, where that is not `messages`.
             children: add the CPU time of child processes that were waited for inside the block.
         """
-        count = messages or self.messages
         started, cpu = time.perf_counter(), _cpu_seconds(children=children)
         yield
         cpu, elapsed = _cpu_seconds(children=children) - cpu, time.perf_counter() - started
-        self.figures[what] = {"rate": count / elapsed, "cpu_us": cpu / count * 1e6}
+        self.keep(what, messages=messages or self.messages, elapsed=elapsed, cpu=cpu)
+
+    def keep(self, what: str, *, messages: int, elapsed: float, cpu: float) -> None:
+        """Keep as a measured block what was measured elsewhere, such as in processes that go on; in seconds."""
+        self.figures[what] = {"rate": messages / elapsed, "cpu_us": cpu / messages * 1e6}
 
     def record(self, what: str, value: float, unit: str) -> None:
         """Keep one more figure, such as a latency, a size or a number of requests."""
@@ -68,6 +73,23 @@ def _cpu_seconds(*, children: bool) -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, who))
 
 
+def peak_memory() -> float:
+    """The most memory that this process ever had, in MiB, as the kernel counts it for the program that runs.
+
+    What `getrusage` tells begins with what the process held that started this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # no Linux
+        return in_mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 2**10
+
+
+def in_mebibytes(maxrss: int) -> float:
+    """What `getrusage` says of memory; macOS counts it in bytes, others in KiB."""
+    return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One system doing the group's work in one way.
@@ -80,6 +102,7 @@ class Case:
         peer: it runs in the environment of the peers, where pulpo is not installed.
         baseline: the case whose figures it is divided by, where it is not the group's.
         timeout: seconds for one run of it.
+        curve, at: where a group is drawn along something, the curve that it is a point of, and how far along.
     """
 
     name: str
@@ -89,6 +112,8 @@ class Case:
     peer: bool = False
     baseline: str | None = None
     timeout: float = 120
+    curve: str = ""
+    at: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +148,7 @@ class Group:
         cases: run one after another in each round.
         baseline: name of the case that the others are divided by.
         server: a context around all rounds, for a broker; gives environment variables to the cases.
+        along: what grows from case to case, where the plot is to show curves and not bars.
     """
 
     title: str
@@ -130,6 +156,7 @@ class Group:
     baseline: str
     goals: Sequence[Goal] = ()
     server: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_server
+    along: str = ""
 
     def case(self, name: str) -> Case:
         """The case of that name."""

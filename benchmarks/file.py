@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from benchmarks.case import Bench, Case, Goal, Group
+from benchmarks.case import Bench, Case, Goal, Group, peak_memory
 
 HANDLERS = 64
 BACKLOG = 100_000
@@ -177,6 +177,26 @@ async def _drain_some(queue: Any, count: int) -> int:
     return count
 
 
+async def pulpo_memory(bench: Bench, *, waiting: int) -> None:
+    """A worker handles some messages, of a queue that another process has filled, and in which so many are left."""
+    from pulpo_core import Dispatcher, Route, Until
+
+    async def send_email(message: Any) -> None:
+        pass
+
+    with folder() as path:
+        filled = await asyncio.to_thread(actor("filler", path, str(waiting + bench.messages)).wait)
+        bench.check(filled, 0, "exit status of what fills")
+        route = Route(f"file://{path}/shop.db?lease=600s", send_email, name="bench", concurrency=HANDLERS)
+        dispatcher = Dispatcher(route, until=Until(max_messages=bench.messages))
+        with bench.measure("handle some of many"):
+            await dispatcher.run()
+        bench.record("memory of the worker", peak_memory(), "MiB")
+        bench.check(dispatcher.ledgers["bench"].acked, bench.messages, "acked")
+        async with opened(path) as queue:
+            bench.check((await queue.stats()).ready, waiting, "still waiting")
+
+
 async def pulpo_latency(bench: Bench, *, others: int) -> None:
     """How long one publish takes while *others* processes publish to the same file as fast as they can."""
     from pulpo_core import Envelope
@@ -230,11 +250,17 @@ def cpu_seconds(pid: int) -> float:
     )
 
 
-def actor(name: str, path: Path) -> subprocess.Popen[str]:
+def actor(name: str, path: Path, *more: str) -> subprocess.Popen[str]:
     """Another process: ``python -m benchmarks.file NAME FOLDER``."""
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.file", name, str(path)], stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-m", "benchmarks.file", name, str(path), *more], stdout=subprocess.PIPE, text=True, bufsize=1
     )
+
+
+async def filler(path: Path, messages: str) -> None:
+    """Publishes so many."""
+    async with opened(path) as queue:
+        await publish(queue, int(messages), tasks=1, batch=500)
 
 
 async def rival(path: Path) -> None:
@@ -485,6 +511,7 @@ FLUSHED, WRITTEN = f"pulpo, {HANDLERS} at once", f"pulpo, {HANDLERS} at once, wr
 EVERYTHING_FLUSHED = f"pulpo, {HANDLERS} at once, all flushed"
 ONE_BY_ONE = "pulpo, one by one"
 WHOLE = f"pulpo, dispatcher with {HANDLERS} handlers"
+LEAN, LADEN = "pulpo's worker, nothing else waiting", f"pulpo's worker, {BACKLOG:,} waiting"
 ALONE, BESIDE = "pulpo, publishing alone", "pulpo, publishing beside another process"
 
 GROUP = Group(
@@ -502,6 +529,8 @@ GROUP = Group(
         _behind("huey", Huey, 300),
         _behind("litequeue", partial(LiteQueue, level="NORMAL"), 20),
         _behind(STEPS, LegacySteps, 10),
+        Case(name=LEAN, run=partial(pulpo_memory, waiting=0), messages=2000, warm_up=0),
+        Case(name=LADEN, run=partial(pulpo_memory, waiting=BACKLOG), messages=2000, warm_up=0, baseline=LEAN),
         Case(name=ALONE, run=partial(pulpo_latency, others=0), messages=1000),
         Case(name=BESIDE, run=partial(pulpo_latency, others=1), messages=1000),
         Case(name="pulpo, woken by another process", run=pulpo_wake_up, messages=200, warm_up=0),
@@ -519,11 +548,13 @@ GROUP = Group(
         Goal(case=ONE_BY_ONE, against="huey", figure="publish", of="rate", at_least=0.8),
         Goal(case=f"pulpo{BEHIND}", against=f"{STEPS}{BEHIND}", figure="drain", of="rate", at_least=100),
         Goal(case=f"pulpo{BEHIND}", against=ONE_BY_ONE, figure="drain", of="cpu_us", at_most=1.25),
+        Goal(case=LADEN, against=LEAN, figure="memory of the worker", of="value", at_most=1.15),
+        Goal(case=LADEN, against=LEAN, figure="handle some of many", at_most=1.5),
         Goal(case=BESIDE, against=ALONE, figure="publish p99", of="value", at_most=3),
     ],
 )
 
 
 if __name__ == "__main__":
-    _, role, where = sys.argv
-    asyncio.run({"rival": rival, "sleeper": sleeper}[role](Path(where)))
+    _, role, where, *arguments = sys.argv
+    asyncio.run({"rival": rival, "sleeper": sleeper, "filler": filler}[role](Path(where), *arguments))

@@ -6,13 +6,16 @@ import importlib.metadata
 import os
 import platform
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Goal
 from benchmarks.results import Results, Spread, spread
+
+#: A table: its head, then its rows.
+Rows = list[list[str]]
 
 
 def machine() -> dict[str, str]:
@@ -76,57 +79,56 @@ def baseline_of(results: Results, case: Case) -> str:
 
 
 def text(results: Results, about: dict[str, Any]) -> str:
-    """The tables."""
+    """The tables, for the terminal."""
     parts = [f"# {results.group.title}", " · ".join(f"{k} {v}" for k, v in about["machine"].items())]
     parts += [" · ".join(f"{k} {v}" for k, v in {**about["versions"], **about["peers"]}.items())]
-    parts += [_measured(results, figure) for figure in results.figures() if results.unit(figure) is None]
-    recorded = [figure for figure in results.figures() if results.unit(figure) is not None]
-    parts += [_recorded(results, recorded)] if recorded else []
+    parts += [_aligned(rows) for rows in tables(results)]
     parts += [f"not run: {name}: {why}" for name, why in results.not_run.items()]
     parts += [f"FAILED: {name}: {why}" for name, why in results.failures.items()]
-    goals = [_goal_line(goal, found) for goal in results.group.goals if (found := results.goal(goal))]
-    parts += ["\n".join(["goals", *goals])] if goals else []
+    parts += [_aligned(rows) for rows in goals(results)]
     return "\n\n".join(parts) + "\n"
 
 
-def _measured(results: Results, figure: str) -> str:
+def tables(results: Results) -> Iterator[Rows]:
+    """One table for each measured block, and one of everything that was recorded; the first row is the head."""
+    figures = results.figures()
+    yield from (_measured(results, figure) for figure in figures if results.unit(figure) is None)
+    recorded = [row for figure in figures if results.unit(figure) is not None for row in _recorded(results, figure)]
+    if recorded:
+        yield [["other figures", "case", "", "÷", "by"], *recorded]
+
+
+def goals(results: Results) -> Iterator[Rows]:
+    """The table of the goals that were measured, if there are any."""
+    found = [(goal, measured) for goal in results.group.goals if (measured := results.goal(goal))]
+    if found:
+        rows = [[goal_text(goal), "met" if met else "MISSED", number(ratio)] for goal, (ratio, met) in found]
+        yield [["goal", "", "measured"], *rows]
+
+
+def _measured(results: Results, figure: str) -> Rows:
     rows = [[figure, "messages/s", "CPU µs/message", "messages/s ÷", "CPU ÷", "by"]]
     for case in results.cases():
-        if not results.spread(case.name, figure, "cpu_us"):
-            continue
-        base = baseline_of(results, case)
-        rates = spread(results.ratios(case.name, base, figure, "rate"))
-        cpu = spread(results.ratios(case.name, base, figure, "cpu_us"))
-        rows.append(
-            [
-                case.name,
-                number(results.spread(case.name, figure, "rate")),
-                number(results.spread(case.name, figure, "cpu_us")),
-                number(rates),
-                number(cpu),
-                base if cpu else "",
-            ]
-        )
-    return _table(rows)
+        absolute = [number(results.spread(case.name, figure, of)) for of in ("rate", "cpu_us")]
+        if any(absolute):
+            base, (rate, cpu) = _divided(results, case, figure, "rate", "cpu_us")
+            rows.append([case.name, *absolute, rate, cpu, base])
+    return rows
 
 
-def _recorded(results: Results, figures: Iterable[str]) -> str:
-    rows = [["other figures", "", "", "÷", "by"]]
-    for figure in figures:
-        for case in results.cases():
-            found = results.spread(case.name, figure, "value")
-            if found is None:
-                continue
-            base = baseline_of(results, case)
-            ratio = spread(results.ratios(case.name, base, figure, "value"))
-            unit = results.unit(figure)
-            rows.append([figure, case.name, f"{number(found)} {unit}", number(ratio), base if ratio else ""])
-    return _table(rows)
+def _recorded(results: Results, figure: str) -> Iterator[list[str]]:
+    for case in results.cases():
+        value = number(results.spread(case.name, figure, "value"))
+        if value:
+            base, (ratio,) = _divided(results, case, figure, "value")
+            yield [figure, case.name, f"{value} {results.unit(figure)}", ratio, base]
 
 
-def _goal_line(goal: Goal, found: tuple[Spread, bool]) -> str:
-    ratio, met = found
-    return f"  {'met   ' if met else 'MISSED'}  {goal_text(goal)}: {number(ratio)}"
+def _divided(results: Results, case: Case, figure: str, *kinds: str) -> tuple[str, list[str]]:
+    """By which case, and what comes of it; nothing for the one that the others are divided by."""
+    base = baseline_of(results, case)
+    ratios = [number(spread(results.ratios(case.name, base, figure, of))) for of in kinds]
+    return (base, ratios) if any(ratios) and base != case.name else ("", [""] * len(kinds))
 
 
 def goal_text(goal: Goal) -> str:
@@ -150,7 +152,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 0.001 or not value else f"{value:.1e}"
 
 
-def _table(rows: list[list[str]]) -> str:
+def _aligned(rows: Rows) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -14,10 +14,9 @@ import os
 import resource
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from benchmarks.case import Bench, Case, NotRun
+from benchmarks.case import Bench, Case, NotRun, in_mebibytes, peak_memory
 
 
 def run_case(case: Case, messages: int) -> dict[str, Any]:
@@ -30,26 +29,9 @@ def run_case(case: Case, messages: int) -> dict[str, Any]:
         _run(case.run, bench)
     except NotRun as reason:
         return {"not_run": str(reason)}
-    bench.record("peak memory", peak_memory(), "MiB")
+    children = in_mebibytes(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    bench.record("peak memory", max(peak_memory(), children), "MiB")
     return {"figures": bench.figures}
-
-
-def peak_memory() -> float:
-    """The most memory that this process or one that it waited for ever had, in MiB.
-
-    Of itself as the kernel counts it for the program that runs: what `getrusage` tells begins with what the process
-    held that started this one.
-    """
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(_own_peak(), children) / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _own_peak() -> int:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:  # no Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def _run(function: Callable[[Bench], Any], bench: Bench) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page, report
+from benchmarks import page, plots, report
 from benchmarks.case import Bench, Case, Goal, Group
 from benchmarks.results import Results, Spread
 from benchmarks.run import GROUPS
@@ -93,6 +93,31 @@ def test_a_case_that_cannot_run_or_fails_is_named_with_its_reason(results: Resul
     assert "FAILED: ours: acked: 9, expected 10" in text
 
 
+def test_a_block_measured_elsewhere_is_kept_like_one_that_was_measured_here() -> None:
+    bench = Bench(100)
+
+    bench.keep("drain", messages=100, elapsed=0.5, cpu=0.2)
+
+    assert bench.figures == {"drain": {"rate": 200, "cpu_us": pytest.approx(2000)}}
+
+
+@pytest.mark.parametrize("name", ["pulpo on a file, 2 processes", "the computing alone, 2 processes"])
+def test_several_processes_share_the_work_and_all_of_it_is_done(name: str) -> None:
+    answer = run_case(import_module("benchmarks.processes").GROUP.case(name), 40)
+
+    figures = answer["figures"]
+    assert figures["handlers that compute for 1 ms"]["cpu_us"] >= 1000
+
+
+def test_a_group_along_something_is_drawn_as_curves_with_a_point_for_each_case(tmp_path: Path) -> None:
+    cases = [Case(name=f"ours, {at}", run=nothing, curve="ours", at=at) for at in (1, 2)]
+    group = Group(title="Growing", cases=cases, baseline="ours, 1", along="processes")
+    grown = Results(group, {"ours, 1": measured(10, 10), "ours, 2": measured(5, 4)})
+
+    assert plots.curves(grown, "drain") == {"ours": [(1, 100_000, 100_000, 100_000), (2, 225_000, 200_000, 250_000)]}
+    assert "curve" in plots.caption(group)
+
+
 def test_what_did_not_do_its_work_has_failed() -> None:
     async def lossy(bench: Bench) -> None:
         with bench.measure("drain"):
@@ -115,6 +140,20 @@ def test_the_warm_up_runs_first_and_is_not_measured() -> None:
 
     assert runs == [3, 10]
     assert answer["figures"].keys() == {"drain", "peak memory"}
+
+
+def test_a_place_without_results_leaves_those_of_the_next_place_alone(tmp_path: Path) -> None:
+    before = "<!-- results: file -->\n\n<!-- results: memory -->\n\nmeasured\n\n<!-- end of results -->\n"
+
+    assert page.filled(before, tmp_path) == before
+    (tmp_path / "file.json").write_text(json.dumps({**EMPTY, "title": "One queue"}))
+    filled = page.filled(before, tmp_path)
+    assert "One queue." in filled
+    assert "\nmeasured\n" in filled
+
+
+#: What a run leaves behind in which every case was left out.
+EMPTY = {"taken": "2026-11-21", "rounds": 1, "machine": {}, "versions": {}, "peers": {}, "cases": {}}
 
 
 def test_results_take_their_places_in_the_page_and_are_replaced_by_newer_ones(tmp_path: Path) -> None:
