@@ -115,6 +115,25 @@ def test_a_second_signal_cuts_and_a_third_kills(shop: Shop) -> None:
     assert shop.counts()["reserved"] == 2, "left to their leases"
 
 
+def test_a_worker_whose_loop_is_blocked_is_left_when_its_time_to_stop_is_over(shop: Shop) -> None:
+    shop.write(
+        JOURNAL
+        + "async def deaf(payload):\n    write(f'{payload} {os.getpid()}')\n    time.sleep(60)\n"
+        + "class Brief(Dispatcher):\n    stops_within = timedelta(seconds=1)\n"
+        + f"brief = Brief(Route({shop.url!r}, deaf))\n"
+    )
+    publish(shop, 1)
+
+    with shop.start("run", "jobs:brief", "--processes", "2", "--json") as running:
+        wait_until(lambda: len(pids(shop)) == 1, "one is at work")
+        running.signal(SIGTERM)
+        outcome = running.end()
+
+    assert outcome.status == 130
+    assert "a handler does not end: leaving without it" in outcome.err
+    assert shop.counts()["reserved"] == 1, "left to its lease"
+
+
 def stop_twice(running: Running) -> None:
     running.signal(SIGTERM)
     wait_until(lambda: "stopping: " in running.err, "the first signal was seen")

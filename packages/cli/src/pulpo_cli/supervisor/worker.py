@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -76,8 +77,14 @@ class Worker:
                 self.account.take(json.loads(line))
 
     def stop(self, *, now: bool) -> None:
-        """Tell it to drain, or to cut what it does."""
+        """Tell it to drain, or to cut what it does.
+
+        The signal says no more than the line does, but to an event loop that a handler blocks it does so at once:
+        the time in which the worker has to come to its end begins.
+        """
         self._writer.write(json.dumps({"stop": "now" if now else "drain"}).encode() + b"\n")
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it as it stands."""
