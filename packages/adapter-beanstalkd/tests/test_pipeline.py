@@ -48,6 +48,40 @@ def test_answers_are_greenstalks_own() -> None:
     assert deleted is None
 
 
+def test_what_greenstalk_has_read_once_it_is_not_asked_again() -> None:
+    pipeline, asked = Pipeline(), 0
+
+    def delete(client: greenstalk.Client[bytes]) -> None:
+        nonlocal asked
+        asked += 1
+        client.delete(7)
+
+    for _ in range(3):
+        pipeline.say([delete])
+        assert answers(pipeline, b"DELETED\r\n") == [[None]]
+
+    assert asked == 3 + 1, "said three times, heard once"
+
+
+def test_what_was_read_for_one_verb_says_nothing_about_another() -> None:
+    pipeline = Pipeline()
+    pipeline.say([DELETE, DELETE, methodcaller("touch", greenstalk.Job(7, b""))])
+
+    with pytest.raises(Rubbish):
+        pipeline.hear(b"DELETED\r\nDELETED\r\nDELETED\r\n")
+
+    assert len(pipeline) == 1
+
+
+@pytest.mark.parametrize("cut", range(1, len(b"DELETED\r\n")))
+def test_what_is_known_may_be_cut_anywhere_too(cut: int) -> None:
+    pipeline = Pipeline()
+    pipeline.say([DELETE, DELETE, DELETE, DELETE])
+    stream = b"DELETED\r\n" * 2
+
+    assert answers(pipeline, stream + stream[:cut], stream[cut:]) == [[None] * 4]
+
+
 def test_an_error_stays_with_its_command() -> None:
     pipeline = Pipeline()
     pipeline.say([DELETE, DELETE, DELETE])

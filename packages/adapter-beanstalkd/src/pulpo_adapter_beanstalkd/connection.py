@@ -219,9 +219,10 @@ class Connection(asyncio.Protocol):
         if asked.exchange is not exchange:
             raise AssertionError("answers come in the order of questions")
         asked.answer(exchange.answers)
-        for answer in exchange.answers:
-            if isinstance(answer, self._fatal):
-                self.end(f"{self.address} answered {type(answer).__name__}")
+        if exchange.refused:
+            for answer in exchange.answers:
+                if isinstance(answer, self._fatal):
+                    self.end(f"{self.address} answered {type(answer).__name__}")
 
     def _look(self) -> None:
         """The timer is due, or times have changed: is an answer overdue?"""

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from operator import methodcaller
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import greenstalk
@@ -33,6 +33,13 @@ class Fate(Enum):
     SAID = auto()  # its last command is said: nothing more may be
     SETTLED = auto()
     LOST = auto()
+
+
+HELD: Final = Fate.HELD  # plain names: looking up a member costs as much as calling a function
+CLAIMED: Final = Fate.CLAIMED
+SAID: Final = Fate.SAID
+SETTLED: Final = Fate.SETTLED
+LOST: Final = Fate.LOST
 
 
 @attrs.define(slots=True, eq=False)
@@ -60,7 +67,7 @@ class Holding:
     being_asked: bool = False
     stats: dict[str, Any] | None = None
     record: Kept | None = None
-    fate: Fate = Fate.HELD
+    fate: Fate = HELD
     settled_as: type | None = None
     error: AdapterError | None = None
     waiters: list[asyncio.Future[None]] | None = None
@@ -68,7 +75,7 @@ class Holding:
     @property
     def ours(self) -> bool:
         """Whether it can still be settled or extended."""
-        return self.fate is Fate.HELD and self.lane.alive
+        return self.fate is HELD and self.lane.connection.alive
 
     @property
     def job(self) -> greenstalk.Job[bytes]:
@@ -77,35 +84,36 @@ class Holding:
 
     def lose(self) -> None:
         """It is not ours any more."""
-        if self.fate in {Fate.HELD, Fate.CLAIMED}:
-            self.fate = Fate.LOST
+        if self.fate in {HELD, CLAIMED}:
+            self.fate = LOST
         self.lane.forget(self)
 
     def claim(self, kind: type) -> None:
         """Somebody settles it; nobody else may."""
-        self.fate, self.settled_as = Fate.CLAIMED, kind
+        self.fate, self.settled_as = CLAIMED, kind
 
     def unclaim(self) -> None:
         """It came to nothing: somebody else may try."""
-        if self.fate is Fate.CLAIMED:
-            self.fate, self.settled_as = Fate.HELD, None
+        if self.fate is CLAIMED:
+            self.fate, self.settled_as = HELD, None
 
     def hand_over(self) -> None:
         """Its last command is said: whatever comes of it, the connection is done with it."""
-        self.fate = Fate.SAID
+        self.fate = SAID
         self.lane.forget(self)
 
     def conclude(self, error: AdapterError | None) -> None:
         """What was said has come to this."""
         self.error = error
-        self.fate = Fate.SETTLED if error is None else Fate.LOST
-        for waiter in self.waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        self.fate = SETTLED if error is None else LOST
+        if self.waiters is not None:
+            for waiter in self.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     async def concluded(self) -> None:
         """Wait until what was said has come to something."""
-        if self.fate is Fate.SAID:
+        if self.fate is SAID:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiters = [*(self.waiters or ()), waiter]
             await waiter
@@ -145,10 +153,8 @@ class Lane:
 
     def forget(self, holding: Holding) -> None:
         """*holding* is no longer in hand."""
-        if self.in_hand.get(holding.id) is holding:
-            del self.in_hand[holding.id]
         if self._everything.get(holding.id) is holding:
-            del self._everything[holding.id]
+            del self._everything[holding.id], self.in_hand[holding.id]
 
 
 class Lanes:
@@ -224,7 +230,7 @@ async def learn(holdings: Iterable[Holding], doing: Doing) -> AdapterError | Non
     first: AdapterError | None = None
     for holding, answer in await ask_each(holdings, lambda holding: methodcaller("stats_job", holding.id)):
         note_stats(holding, answer)
-        if holding.stats is None and holding.fate is not Fate.LOST:
+        if holding.stats is None and holding.fate is not LOST:
             first = first or error_of(answer, doing)
     return first
 

@@ -10,6 +10,10 @@ of a socket, so what we give it is a socket on paper, which has no file descript
    that these very bytes were said, and greenstalk parses its reply, errors included, from what has
    come in. A reply that is not complete yet leaves the call by another exception and is read again later.
 
+Most commands are answered by a word or two and nothing else, `delete` above all. Once greenstalk has
+read such an answer to a verb, the same bytes in answer to the same verb are the same answer, and it is
+not asked again.
+
 Replies come in the order of commands, so a queue of what was said is all the state there is. An
 answer that fits no command is `Rubbish`, and nothing that comes after it can be trusted.
 
@@ -18,11 +22,10 @@ Nothing here does I/O, waits, or knows the time: `connection` does.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import attrs
 import greenstalk
@@ -37,6 +40,7 @@ LINE_LIMIT: Final = 1_024
 CHUNK_LIMIT: Final = 2**30 + 2
 
 _CRLF: Final = b"\r\n"
+_NO_BODY: Final = len(_CRLF)
 
 
 class Rubbish(Exception):
@@ -78,25 +82,27 @@ class _Paper(socket.socket):
             raise Rubbish("a command was repeated in other words")
 
     def readline(self) -> bytes:
-        end = self.data.find(_CRLF, self.position) + 2
-        length = (end if end > 1 else len(self.data)) - self.position
+        start = self.position
+        end = self.data.find(_CRLF, start, start + LINE_LIMIT) + 2
+        if end == 1:
+            self._miss_line(len(self.data) - start)
+        self.position = end
+        return self.data[start:end]
+
+    def _miss_line(self, length: int) -> NoReturn:
         if length > LINE_LIMIT:
             raise Rubbish(f"a line of {length} bytes or more; expected at most {LINE_LIMIT}")
-        if end == 1:
-            self.needed = 0
-            raise _Incomplete
-        line = self.data[self.position : end]
-        self.position = end
-        return line
+        self.needed = 0
+        raise _Incomplete
 
     def read(self, size: int) -> bytes:
-        if not len(_CRLF) <= size <= CHUNK_LIMIT:
-            raise Rubbish(f"a body of {size - 2} bytes; expected 0 to {CHUNK_LIMIT - 2}")
+        if size < _NO_BODY or size > CHUNK_LIMIT:
+            raise Rubbish(f"a body of {size - _NO_BODY} bytes; expected 0 to {CHUNK_LIMIT - _NO_BODY}")
         end = self.position + size
-        if end > len(self.data):
+        chunk = self.data[self.position : end]
+        if len(chunk) < size:
             self.needed = end
             raise _Incomplete
-        chunk = self.data[self.position : end]
         if not chunk.endswith(_CRLF):
             raise Rubbish("a body without its line end")
         self.position = end
@@ -113,10 +119,15 @@ class Exchange:
     Attributes:
         answers: one for each command, in order: what greenstalk's method returned, or the error it raised.
         missing: how many are not there yet.
+        refused: whether any of them is an error.
     """
 
     missing: int
     answers: list[Any] = attrs.field(factory=list)
+    refused: bool = False
+
+
+_Said = tuple[bytes, bytes, Command, Exchange]  # in bytes, the first word of that, as a call, where its answer goes
 
 
 class Pipeline:
@@ -125,7 +136,8 @@ class Pipeline:
     def __init__(self) -> None:
         self._paper = _Paper()
         self._client: greenstalk.Client[bytes] = greenstalk.Client(self._paper, encoding=None)
-        self._said: deque[tuple[bytes, Command, Exchange]] = deque()
+        self._said: deque[_Said] = deque()
+        self._done: dict[bytes, bytes] = {}  # the line that greenstalk took for "done, and nothing to say", by verb
         self._pieces: list[bytes] = []  # what came in and is not read yet
         self._heard = 0  # its length
 
@@ -135,20 +147,27 @@ class Pipeline:
 
     def say(self, commands: Sequence[Command]) -> tuple[bytes, Exchange]:
         """The bytes that say *commands*, to be sent before those of any later call; and what will hold the answers."""
-        paper, exchange = self._paper, Exchange(len(commands))
-        paper.expected, paper.noted = None, b""
-        said: list[tuple[bytes, Command, Exchange]] = []
+        exchange = Exchange(len(commands))
+        said: list[_Said] = []
         last: Command | None = None
+        noted = verb = b""
         for command in commands:
             if command is not last:  # the same again, as in a batch of reserves, is the same bytes again
-                last = command
-                with contextlib.suppress(_Noted):
-                    command(self._client)
-            said.append((paper.noted, command, exchange))
-        if commands and not paper.noted:
-            raise AssertionError("a command said nothing")
+                last, noted = command, self._note(command)
+                verb = noted[: noted.find(b" ")]
+            said.append((noted, verb, command, exchange))
         self._said.extend(said)
-        return b"".join([noted for noted, _, _ in said]), exchange
+        return b"".join([each[0] for each in said]), exchange
+
+    def _note(self, command: Command) -> bytes:
+        """The bytes with which greenstalk says *command*."""
+        paper = self._paper
+        paper.expected = None
+        try:
+            command(self._client)
+        except _Noted:
+            return paper.noted
+        raise AssertionError("a command said nothing")
 
     def hear(self, data: bytes) -> list[Exchange]:
         """Take in what came from beanstalkd; the exchanges that are complete by now.
@@ -157,41 +176,60 @@ class Pipeline:
             Rubbish: it is no answer to what was said. Nothing may be said or heard any more.
         """
         paper, pieces = self._paper, self._pieces
-        pieces.append(data)
-        self._heard += len(data)
-        if self._heard < paper.needed:  # a large body, piece by piece: joined once
-            return []
-        paper.data, paper.position = b"".join(pieces), 0
-        complete = self._read_answers()
-        rest = paper.data[paper.position :]
-        pieces[:] = [rest] if rest else []
-        self._heard = len(rest)
-        if rest and not self._said:
-            raise Rubbish("an answer to nothing")
+        if pieces:
+            pieces.append(data)
+            self._heard += len(data)
+            if self._heard < paper.needed:  # a large body, piece by piece: joined once
+                return []
+            data = b"".join(pieces)
+            pieces.clear()
+        paper.data, paper.position = data, 0
+        complete = self._read_answers(data)
+        self._heard = len(data) - paper.position
+        if self._heard:
+            pieces.append(data[paper.position :])
+            if not self._said:
+                raise Rubbish("an answer to nothing")
         return complete
 
-    def _read_answers(self) -> list[Exchange]:
-        paper, said = self._paper, self._said
+    def _read_answers(self, data: bytes) -> list[Exchange]:
+        paper, said, done = self._paper, self._said, self._done
         complete: list[Exchange] = []
-        while said and paper.position < len(paper.data):
-            start = paper.position
-            paper.expected, command, exchange = said[0]
-            try:
-                answer = command(self._client)
-            except _Incomplete:
-                paper.needed = max(paper.needed - start, 0)
-                paper.position = start
-                return complete
-            except greenstalk.BeanstalkdError as error:
-                answer = error
-            except Rubbish:
-                raise
-            except Exception as error:  # greenstalk asserts, unpacks and converts what it reads
-                raise Rubbish(f"no reply to its command: {type(error).__name__}") from error
+        while said and paper.position < len(data):
+            _, verb, _, exchange = said[0]
+            line = done.get(verb)
+            if line is not None and data.startswith(line, paper.position):  # what greenstalk has read before
+                paper.position += len(line)
+                answer = None
+            else:
+                try:
+                    answer = self._read_answer(paper.position)
+                except _Incomplete:
+                    return complete
             said.popleft()
-            paper.needed = 0
             exchange.answers.append(answer)
             exchange.missing -= 1
             if not exchange.missing:
                 complete.append(exchange)
         return complete
+
+    def _read_answer(self, start: int) -> Any:
+        """What greenstalk reads, from *start* on, in answer to the oldest command."""
+        paper = self._paper
+        paper.expected, verb, command, exchange = self._said[0]
+        try:
+            answer = command(self._client)
+        except _Incomplete:
+            paper.needed = max(paper.needed - start, 0)
+            paper.position = start
+            raise
+        except greenstalk.BeanstalkdError as error:
+            exchange.refused = True
+            return error
+        except Rubbish:
+            raise
+        except Exception as error:  # greenstalk asserts, unpacks and converts what it reads
+            raise Rubbish(f"no reply to its command: {type(error).__name__}") from error
+        if answer is None:
+            self._done[verb] = paper.data[start : paper.position]
+        return answer

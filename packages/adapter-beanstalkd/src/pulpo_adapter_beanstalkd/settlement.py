@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import methodcaller
 from typing import Any, Final
@@ -42,7 +42,7 @@ from pulpo_core import (
 from .attempts import lost_in_all
 from .codec import told_lease, whole_seconds
 from .errors import Doing, error_of
-from .lanes import Fate, Holding, Lane, ask_each, learn
+from .lanes import SETTLED, Fate, Holding, Lane, ask_each, by_lane, learn
 from .pipeline import Command
 from .records import Burial, Records, fingerprint
 
@@ -83,27 +83,36 @@ class Settlement:
 
     async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
         """See `Provider.settle`."""
+        now = self._clock.monotonic()
+        acked = [_acked(settling, now) for settling in batch]  # nearly all there ever is, so it costs little
+        said = _delete([holding for holding in acked if holding is not None])  # at once, before anything is waited for
+        others: Iterator[AdapterError | None] = iter(())
+        if None in acked:
+            remaining = [settling for settling, holding in zip(batch, acked, strict=True) if holding is None]
+            others = iter(await self._settle_others(remaining))
+        for future in said:
+            await future
+        await self._forget_records([holding for holding in acked if holding is not None])
+        return [next(others) if holding is None else holding.error for holding in acked]
+
+    async def _settle_others(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
+        """Settle what takes more than one word, or may not be ours."""
         items = [_claimed(settling) for settling in batch if isinstance(settling.delivery.receipt, Holding)]
+        claimed = [item for item in items if item.claimed]
         try:
-            await self._settle([item for item in items if item.claimed])
+            await self._prepare(claimed)
+            for future in _say([item for item in claimed if item.going]):
+                await future
+            await self._forget_records([item.holding for item in claimed if item.kind in {Ack, Bury}])
         finally:
-            for item in items:
-                if item.claimed:
-                    item.holding.unclaim()
+            for item in claimed:
+                item.holding.unclaim()
         results = iter([await _result(item) for item in items])
         return [next(results) if isinstance(each.delivery.receipt, Holding) else _not_ours() for each in batch]
 
-    async def _settle(self, items: list[_Item]) -> None:
-        now = self._clock.monotonic()
-        simple = [item for item in items if item.kind is Ack and now < item.holding.deadline]
-        said = _say(simple)  # these go out at once, before anything is waited for
-        if len(simple) < len(items):
-            others = [item for item in items if item.holding.fate is Fate.CLAIMED]
-            await self._prepare(others)
-            said += _say([item for item in others if item.going])
-        for future in said:
-            await future
-        served = [item.holding.record.id for item in items if _served(item) and item.holding.record]
+    async def _forget_records(self, holdings: list[Holding]) -> None:
+        """Let go of the records of earlier burials: the jobs are gone, or have newer ones."""
+        served = [each.record.id for each in holdings if each.record is not None and each.fate is SETTLED]
         if served:
             await self._records.forget(served)
 
@@ -179,6 +188,28 @@ def _not_ours() -> LeaseLost:
     return LeaseLost("not in hand here: it is settled, went back with its connection, or was never received through it")
 
 
+def _acked(settling: Settling, now: float) -> Holding | None:
+    """What is in hand for *settling*, if it takes no more than to be deleted; from now on nobody else may settle it."""
+    holding = settling.delivery.receipt
+    if type(settling.settlement) is not Ack or settling.follow_ups or not isinstance(holding, Holding):
+        return None
+    if now >= holding.deadline or not holding.ours:
+        return None
+    holding.claim(Ack)
+    holding.hand_over()
+    return holding
+
+
+def _delete(holdings: list[Holding]) -> list[asyncio.Future[list[Any]]]:
+    """Delete *holdings*, which are handed over, one write for each connection."""
+    return [
+        lane.connection.ask(
+            [methodcaller("delete", holding.id) for holding in group], then=functools.partial(_conclude, group)
+        )
+        for lane, group in by_lane(holdings).items()
+    ]
+
+
 def _claimed(settling: Settling) -> _Item:
     item = _Item(settling, settling.delivery.receipt, type(settling.settlement))
     if settling.follow_ups:
@@ -210,6 +241,10 @@ def _say_on(lane: Lane, words: list[tuple[Holding, Command]]) -> asyncio.Future[
 
 
 def _conclude(holdings: list[Holding], answers: list[Any]) -> None:
+    if not any(answers):  # these commands are answered with nothing when all is well
+        for holding in holdings:
+            holding.conclude(None)
+        return
     for holding, answer in zip(holdings, answers, strict=True):
         holding.conclude(error_of(answer, Doing.SETTLE))
 
@@ -231,11 +266,6 @@ _LAST_WORDS: Final[Mapping[type, Callable[[Holding, Any], Command]]] = {
     Release: lambda holding, _: methodcaller("release", holding.job, _priority(holding), 0),
     Bury: lambda holding, _: methodcaller("bury", holding.job, _priority(holding)),
 }
-
-
-def _served(item: _Item) -> bool:
-    """Whether the record of an earlier burial is of no more use: the job is gone, or has a newer one."""
-    return item.holding.fate is Fate.SETTLED and item.kind in {Ack, Bury}
 
 
 def _undone(error: AdapterError) -> AdapterError:

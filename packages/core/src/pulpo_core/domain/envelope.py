@@ -17,7 +17,7 @@ from .message import DEFAULT_PRIORITY
 _NOTHING: Mapping[str, Any] = {}
 
 
-@attrs.frozen(kw_only=True, slots=True, hash=False)
+@attrs.frozen(kw_only=True, slots=False, hash=False)  # made for every message: a dictionary is filled faster
 class Envelope:
     """Body bytes and broker metadata, exactly as they came from or go to the queue.
 
@@ -47,6 +47,8 @@ class Envelope:
     attributes: Mapping[str, str] = _NOTHING
     metadata: Mapping[str, Any] = attrs.field(default=_NOTHING, repr=False)
 
+    __hash__ = None  # type: ignore[assignment]  # the mappings in it have none either
+
 
 @attrs.define(slots=True, eq=False)
 class Lease:
@@ -63,7 +65,7 @@ class Lease:
     lost: bool = False
 
 
-@attrs.frozen(kw_only=True, slots=False, eq=False)  # made for every message: a dictionary is filled faster
+@attrs.frozen(kw_only=True, slots=False, eq=False)  # likewise
 class Delivery:
     """One handing-out of an envelope.
 
