@@ -76,6 +76,7 @@ def test_as_json_it_prints_one_document(pulpo: Pulpo, url: str) -> None:
     ("arguments", "line"),
     [
         (["--body", "{"], "--body: not JSON: Expecting property name"),
+        (["--body", '"a'], "--body: not JSON: Unterminated string starting at column 1"),
         (["--body", "[1]"], "--body: expected a JSON object, not an array; a single value goes into --payload"),
         (["--body", "{}", "--payload", "x"], "give only one of --payload, --body and --body-file"),
         (["--body-file", "nowhere.json"], "'nowhere.json': No such file or directory"),
@@ -88,7 +89,7 @@ def test_as_json_it_prints_one_document(pulpo: Pulpo, url: str) -> None:
         (["--delay", "9e12"], "delay: 104166666 days, 16:00:00 from now is beyond the calendar"),
         (["--type", ""], "request_type: '' is none that a handler could have; leave it out"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_wrong_option_is_one_line_and_nothing_is_stored(
     pulpo: Pulpo, url: str, arguments: list[str], line: str

@@ -1,15 +1,18 @@
 """Streams that are not as they should be, and signals that come before anything else."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from pulpo_cli.__main__ import main
+from pulpo_cli.supervisor.leash import Orders
 
 
 def run(*arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, **environment: str) -> tuple[int, str, str]:
@@ -39,6 +42,15 @@ def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
     assert (status, err) == (1, "")
 
 
+def test_where_both_streams_end_in_one_file_what_was_said_first_stands_first() -> None:
+    code = "from pulpo_cli.output import note, say; say('what was found'); note('what to do')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=30
+    )
+
+    assert done.stdout.decode().splitlines() == ["what was found", "what to do"]
+
+
 def test_a_stream_that_knows_no_lines_gets_dashes() -> None:
     status, out, _ = run("simulate", PYTHONIOENCODING="ascii")
 
@@ -53,6 +65,14 @@ def test_what_has_nothing_like_it_gets_its_code() -> None:
     assert (status, err) == (1, "pulpo: no message \\u2603 is here\n")
 
 
+@pytest.fixture
+def _signals_as_before() -> Iterator[None]:
+    """The command has the signals of its process, which here is that of all tests."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 class PressedWhileImporting:
     """A finder that meets with Ctrl-C."""
 
@@ -61,6 +81,7 @@ class PressedWhileImporting:
             raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("_signals_as_before")
 def test_ctrl_c_during_the_imports_is_one_line_and_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,3 +92,45 @@ def test_ctrl_c_during_the_imports_is_one_line_and_status_130(
         main()
 
     assert (ended.value.code, capsys.readouterr().err) == (130, "pulpo: stopped\n")
+
+
+def test_sigterm_while_the_application_is_imported_is_one_line_and_status_130(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "pulpo_cli", "run", "--queue", "memory://x", "--handler", "slow:work"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+    with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "importing\n"
+        running.terminate()
+        _, err = running.communicate(timeout=30)
+
+    assert (running.returncode, err) == (130, "pulpo: stopped\n")
+
+
+_SIGNALLED_WHILE_IMPORTING = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "pulpo_cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder())
+from pulpo_cli.supervisor.child import begin
+begin(sys.argv[1], "--version")
+"""
+
+
+def test_a_worker_of_several_leaves_signals_to_its_supervisor_even_during_the_imports() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        orders = Orders(descriptor=theirs.fileno(), place=0).as_text()
+        command = [sys.executable, "-c", _SIGNALLED_WHILE_IMPORTING, orders]
+        done = subprocess.run(
+            command, capture_output=True, text=True, pass_fds=[theirs.fileno()], check=False, timeout=30
+        )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("pulpo ")

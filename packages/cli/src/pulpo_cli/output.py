@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any
@@ -34,7 +35,15 @@ def _speaks_utf8() -> bool:
 def note(text: str) -> None:
     """Tell a person something that is not data; ``-q`` leaves it out."""
     if not session().quiet:
+        _flush()
         print(printable(text), file=sys.stderr)
+
+
+def _flush() -> None:
+    """What was said first stands first where both streams end in one file."""
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):  # that it cannot be written is told at the end
+            sys.stdout.flush()
 
 
 def complain(text: str) -> None:

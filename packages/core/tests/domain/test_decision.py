@@ -553,7 +553,7 @@ def test_a_message_without_handler_is_retried_within_its_grace(known, retried):
 
     assert decision.reason == "no-handler"
     assert decision.tally is (Tally.RETRIED if retried else Tally.BURIED)
-    assert decision.settlement.error == "no handler for request type None"
+    assert decision.settlement.error == "no handler for messages without a request type"
 
 
 # What holds for all outcomes, policies and situations

@@ -58,7 +58,7 @@ NOT_JSON = {
     "single quotes": (b"{'a': 1}", "not JSON"),
     "not a number": (b"NaN", "not acceptable JSON: NaN is not JSON"),
     "infinity": (b'{"a": -Infinity}', "not acceptable JSON: -Infinity is not JSON"),
-    "a raw line feed in a text": (b'"a\nb"', "not JSON"),
+    "a raw line feed in a text": (b'"a\nb"', "not JSON: Invalid control character at character 2 of 5"),
     "another encoding": ("\u20ac".encode("utf-16"), "not UTF-8: byte 0 of 4"),
     "a lone byte": (b'{"a": "\xe9"}', "not UTF-8: byte 7 of 10"),
     "a mark of byte order": (b"\xef\xbb\xbf{}", "expected a value at character 0"),

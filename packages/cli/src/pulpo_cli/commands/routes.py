@@ -12,7 +12,7 @@ from pulpo_cli.options import json_option
 from pulpo_cli.output import say, say_json
 from pulpo_cli.tables import Column, print_facts, print_table
 from pulpo_cli.units import NOTHING, span
-from pulpo_core import BoundHandler, Breaker, Policy, Route, as_table
+from pulpo_core import BoundHandler, Breaker, JitterMode, Policy, Route, as_table
 
 
 @click.command(cls=Command)
@@ -132,9 +132,8 @@ def _policy(policy: Policy) -> str:
     attempts = {None: "10 attempts, or fewer if the queue says so", 0: "unlimited attempts", 1: "1 attempt"}
     parts = [attempts.get(policy.max_attempts, f"{policy.max_attempts} attempts")]
     backoff = policy.backoff
-    parts.append(
-        f"backoff {span(backoff.base)} × {backoff.factor:g} up to {span(backoff.cap)}, {backoff.jitter} jitter"
-    )
+    jitter = "no" if backoff.jitter is JitterMode.NONE else backoff.jitter
+    parts.append(f"backoff {span(backoff.base)} × {backoff.factor:g} up to {span(backoff.cap)}, {jitter} jitter")
     for word in ("fatal", "reject"):
         if classes := getattr(policy, word):
             parts.append(f"{word}: {', '.join(error.__name__ for error in classes)}")

@@ -31,7 +31,7 @@ WHEN: Final[Mapping[str, str]] = {
     "error-handler-truthy": "it fails, and the error handler says yes",
     "error-handler-falsy": "it fails, and the error handler says no",
     "timed-out": "it takes longer than {}",
-    "thread-abandoned": "its thread does not end after that",
+    "thread-abandoned": "its thread does not end in time",
     "untranslatable": "the message cannot be read",
     "unroutable": "no handler takes its type",
     "expired": "it expires before it is handled",

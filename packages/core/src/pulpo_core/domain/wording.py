@@ -36,6 +36,8 @@ def error_of(outcome: Outcome) -> str:
             return text
         case TimedOut(limit=limit):
             return f"the handler ran longer than {limit.total_seconds():g} s"
+        case Unroutable(request_type=None):
+            return "no handler for messages without a request type"
         case Unroutable(request_type=request_type):
             return f"no handler for request type {request_type!r:.80}"
         case Expired(expiration=moment):

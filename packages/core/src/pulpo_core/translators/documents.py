@@ -39,7 +39,8 @@ def loads(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise TranslationError(f"not UTF-8: byte {error.start} of {len(data)}") from None
     except json.JSONDecodeError as error:
-        raise TranslationError(f"not JSON: {error.msg} at character {error.pos} of {len(text)}") from None
+        what = error.msg.removesuffix(" at")  # some of its texts expect the place to follow
+        raise TranslationError(f"not JSON: {what} at character {error.pos} of {len(text)}") from None
     except StopIteration as stop:
         raise TranslationError(f"not JSON: expected a value at character {stop.value} of {len(text)}") from None
     except RecursionError:
