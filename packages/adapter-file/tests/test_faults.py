@@ -174,6 +174,27 @@ async def test_who_opens_it_again_gets_the_file_that_is_there(path: Path) -> Non
             assert await second.publish([Envelope(body=b"{}")]) == ["1"]
 
 
+async def test_everybody_who_had_it_open_before_can_close_it_afterwards(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opened() -> contextlib.AbstractAsyncContextManager[Queue]:
+        return FileAdapter().open(f"file://{path}?timeout=20s", clock=SystemClock(), jitter=SystemJitter())
+
+    async with contextlib.AsyncExitStack() as stack:
+        before = [await stack.enter_async_context(opened()) for _ in range(3)]
+        await before[0].publish([Envelope(body=b"{}")])
+        replace(path)
+        with pytest.raises(ConfigurationError, match="replaced"):
+            await before[1].publish([Envelope(body=b"{}")])
+        now = await stack.enter_async_context(opened())
+        assert await now.publish([Envelope(body=b"{}")]) == ["2"]
+
+        async with asyncio.timeout(10):
+            await stack.aclose()
+
+    assert "still being closed" not in caplog.text
+
+
 async def test_a_file_vacuumed_by_other_means_was_not_truncated(path: Path) -> None:
     async with FileAdapter().open(f"file://{path}", clock=SystemClock(), jitter=SystemJitter()) as queue:
         await fill(queue)

@@ -16,39 +16,39 @@ _log: Final = logging.getLogger(__name__)
 
 
 class _Writers:
-    """Writers by path, with how many hold each."""
+    """Writers by path, and how many hold each. Those of a damaged one go on holding it when another takes its place."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[Path, tuple[Writer, int]] = {}
+        self._current: dict[Path, Writer] = {}
+        self._holders: dict[Writer, int] = {}
         self._of_parents: list[Writer] = []
 
     def take(self, path: Path, *, timeout: float) -> Writer:
         """The writer for *path*; every `take` is followed by one `give_back`."""
         with self._lock:
-            writer, holders = self._held.get(path, (None, 0))
+            writer = self._current.get(path)
             if writer is None or writer.is_damaged:  # damaged: who opens it now sees the file that is there now
-                writer, holders = Writer(path, timeout=timeout), 0
-            self._held[path] = (writer, holders + 1)
+                writer = self._current[path] = Writer(path, timeout=timeout)
+            self._holders[writer] = self._holders.get(writer, 0) + 1
             return writer
 
     def give_back(self, writer: Writer) -> bool:
         """One holder less; whether it was the last one."""
         with self._lock:
-            held, holders = self._held.get(writer.path, (None, 0))
-            if held is not writer:  # another has taken its place
-                return True
-            if holders > 1:
-                self._held[writer.path] = (writer, holders - 1)
+            self._holders[writer] -= 1
+            if self._holders[writer]:
                 return False
-            del self._held[writer.path]
+            del self._holders[writer]
+            if self._current.get(writer.path) is writer:
+                del self._current[writer.path]
             return True
 
     def abandon(self) -> None:
         """In a forked child: these belong to the parent, and are neither used nor closed here."""
         self._lock = threading.Lock()
-        self._of_parents += [writer for writer, _ in self._held.values()]
-        self._held = {}
+        self._of_parents += self._holders
+        self._current, self._holders = {}, {}
         for writer in self._of_parents:
             writer.abandon()
 
