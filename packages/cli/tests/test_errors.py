@@ -1,5 +1,7 @@
 """From an error to its status and its line."""
 
+from pathlib import Path
+
 import pytest
 import rich_click as click
 
@@ -16,6 +18,8 @@ from pulpo_core import (
     Unavailable,
     Unsupported,
 )
+
+from .conftest import Pulpo
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,20 @@ def test_an_error_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     report(Unavailable("no connection:\n  refused\x1b[2J"), Session())
 
     assert capsys.readouterr().err == "pulpo: no connection: refused\\x1b[2J\n"
+
+
+def test_a_working_directory_that_was_removed_is_no_defect_of_pulpo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulpo: Pulpo
+) -> None:
+    gone = tmp_path / "release-1"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    outcome = pulpo("run", "--queue", "memory://x", "--handler", "jobs:work")
+
+    assert outcome.status == 2
+    assert outcome.complaint == "pulpo: the working directory is not there any more: go to one that is"
 
 
 def test_a_handler_that_ends_the_process_is_no_defect_of_pulpo(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -66,10 +67,21 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 def _outside(error: OSError) -> Failure:
     """What the operating system refuses: to take our output, on a full disk for instance, or what nobody expected."""
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return Failure(USAGE, "the working directory is not there any more: go to one that is")
     if error.errno not in _NO_ROOM or error.filename is not None:
         return _failure_in_pulpo(error)
     _drop_output()
     return Failure(FAILED, f"standard output: {error.strerror}; not all that was to be printed is there")
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory was removed, as deployments do with what they replace."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _drop_output() -> None:
