@@ -83,8 +83,22 @@ async def test_every_queue_of_a_set_is_created(server: SqsServer) -> None:
     assert {"high", "high-buried", "low", "low-buried"} <= server.state.queues.keys()
 
 
-async def test_creating_again_changes_nothing(server: SqsServer) -> None:
-    assert await create(server, "new") == await create(server, "new")
+async def test_creating_again_changes_nothing_and_is_told(server: SqsServer) -> None:
+    first = await create(server, "new")
+    before = {name: dict(queue.attributes) for name, queue in server.state.queues.items()}
+
+    again = await create(server, "new")
+
+    assert first == "created queue 'new' with dead-letter queue 'new-buried' after 20 receives"
+    assert again == "queue 'new' with dead-letter queue 'new-buried' after 20 receives was there already"
+    assert {name: queue.attributes for name, queue in server.state.queues.items()} == before
+
+
+async def test_whoever_may_create_queues_and_not_look_for_them_can_create(server: SqsServer) -> None:
+    server.deny("GetQueueUrl")
+
+    assert (await create(server, "new")).startswith("created queue 'new'")
+    assert "new" in server.state.queues
 
 
 async def test_a_queue_that_is_there_and_different_is_left_alone(server: SqsServer) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from pulpo_core import ConfigurationError, duration, switch, whole_number
+from pulpo_core import ConfigurationError, PermissionDenied, QueueNotFound, duration, switch, whole_number
 
 from .address import Address, buried_name, parse_address
 from .client import Client
@@ -105,11 +105,21 @@ async def _create_one(client: Client, address: Address, dlq: Address | None, rea
         arn = await _create_target(client, address, target, read)
         attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
         said += f" with dead-letter queue {target.name!r} after {receives} receives"
+    was_there = await _is_there(client, address.name)
     try:
         await _create_queue(client, address.name, attributes)
     except ConfigurationError as error:
         raise _explained(error, address, target) from error
-    return f"created {said}"
+    return f"{said} was there already" if was_there else f"created {said}"
+
+
+async def _is_there(client: Client, name: str) -> bool:
+    """Whether the queue exists, as far as whoever creates queues may know."""
+    try:
+        await client.call("GetQueueUrl", f"queue {name!r}", {"QueueName": name})
+    except (QueueNotFound, PermissionDenied):
+        return False
+    return True
 
 
 def _explained(error: ConfigurationError, address: Address, target: Address | None) -> ConfigurationError:
