@@ -33,7 +33,7 @@ def test_every_place_on_the_map_is_there(path):
 
 @pytest.mark.parametrize(("name", "path"), sorted({(name, path) for name, path in PLACES if name}))
 def test_every_name_on_the_map_is_in_its_place(name, path):
-    assert re.search(rf"^\s*(?:def |class )?{name}\b", place(path).read_text(), re.MULTILINE)
+    assert re.search(rf"^\s*(?:(?:async )?def |class )?{name}\b", place(path).read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("layer", ["domain", "application"])

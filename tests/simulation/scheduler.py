@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from pulpo_core.application.places import Places
 from pulpo_core.application.threads import Job
 from pulpo_core.testing import START, Stuck, VirtualLoop
 
@@ -88,6 +89,7 @@ class SimulatedThreads:
     on_exhausted: Callable[[], None]
     abandoned: int = 0
     closed: bool = False
+    places: Places = attrs.field(init=False, default=attrs.Factory(lambda self: Places(self.size), takes_self=True))
     _busy: int = 0
     _waiting: deque[Job] = attrs.field(factory=deque)
 
@@ -103,6 +105,7 @@ class SimulatedThreads:
 
     def abandon(self) -> None:
         self.abandoned += 1
+        self.places.keep()
         if self.exhausted:
             self.on_exhausted()
 

@@ -30,7 +30,7 @@ from pulpo_core import (
     open_queue,
 )
 from pulpo_core.application.processes import _raised
-from pulpo_core.events import Settled
+from pulpo_core.events import Settled, Started
 
 from .fakes import fresh_url
 
@@ -97,6 +97,16 @@ def dawdle(payload):
     end = time.monotonic() + 50
     while time.monotonic() < end:
         pass
+
+
+def wait_for_leave(payload):
+    Path(payload).touch()
+    while not Path(f"{payload} may go").exists():
+        time.sleep(0.01)
+
+
+def allow(payload):
+    Path(f"{payload} may go").touch()
 
 
 def handlers(function, request_type="job", **options):
@@ -198,6 +208,31 @@ async def test_a_crash_can_be_fatal_by_its_class():
     [settled] = await run(Route(url, handlers(act), policy=Policy(fatal=(HandlerCrashed,))))
 
     assert settled.reason == "fatal"
+
+
+async def test_what_waits_for_a_process_has_not_begun(tmp_path):
+    """Its time begins with its process: two that wait for one have the whole of it, one after the other."""
+    url, begun = fresh_url(), []
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    await publish(url, first, second)
+
+    def watch(event):
+        if isinstance(event, Started):
+            begun.append(event.message.payload)
+
+    route = Route(url, handlers(wait_for_leave), concurrency=2)
+    dispatcher = Dispatcher(route, observers=[watch], process_pool=1, until=Until(burst=True))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(dispatcher.run())
+        await until(Path(first).exists)
+        [progress] = dispatcher.progress.values()
+        assert (begun, progress.in_hand, progress.running) == ([first], 2, 1)
+        allow(first)
+        allow(second)
+
+    assert begun == [first, second]
+    [ledger] = dispatcher.ledgers.values()
+    assert ledger.acked == 2
 
 
 async def test_a_timeout_kills_the_process_and_its_lease_is_kept_until_then(tmp_path):

@@ -3,11 +3,13 @@
 import asyncio
 import contextvars
 import threading
+from collections import defaultdict
 from datetime import timedelta
 
 import pytest
 
-from pulpo_core import BuryMessage, Policy, PulpoError, Route, Until
+from pulpo_core import BuryMessage, Envelope, Handlers, LeaseLost, Policy, PulpoError, Route, Until
+from pulpo_core.events import Settled, Started
 from pulpo_core.testing import virtual_time
 
 from .fakes import (
@@ -17,9 +19,11 @@ from .fakes import (
     buried,
     counts,
     fresh_url,
+    opened,
     pass_time,
     payload,
     publish,
+    refusing,
     run,
     running,
 )
@@ -178,10 +182,6 @@ async def test_a_thread_that_does_not_end_is_abandoned_and_counts_as_a_lost_leas
 
 @virtual_time
 async def test_the_handler_in_a_thread_can_see_that_its_lease_is_lost(blocking):
-    from pulpo_core import LeaseLost
-
-    from .fakes import refusing
-
     url = fresh_url("?lease=12s")
     await publish(url, payload(1))
     route = Route(url, blocking, adapter=FaultyAdapter(extend=refusing(LeaseLost("gone"))))
@@ -198,10 +198,6 @@ async def test_the_handler_in_a_thread_can_see_that_its_lease_is_lost(blocking):
 @virtual_time
 async def test_a_thread_whose_lease_is_lost_has_all_of_its_grace_even_if_it_times_out_meanwhile(blocking):
     """Only the end of the worker cuts the grace of a thread short."""
-    from pulpo_core import LeaseLost
-
-    from .fakes import refusing
-
     url = fresh_url("?lease=12s")
     await publish(url, payload(1))
     adapter = FaultyAdapter(extend=refusing(LeaseLost("gone")))
@@ -244,18 +240,198 @@ async def test_work_that_waits_for_a_thread_is_given_back_at_a_stop_and_never_ru
     assert len(blocking.payloads) == 1
 
 
+class OneByOne:
+    """A handler that blocks its thread until its own message is let go.
+
+    Attributes:
+        began: the payloads whose handler has begun, in order.
+    """
+
+    def __init__(self) -> None:
+        self.gates: defaultdict[object, threading.Event] = defaultdict(threading.Event)
+        self.began: list[object] = []
+
+    def __call__(self, message):
+        self.began.append(message.payload)
+        self.gates[message.payload].wait(20)
+
+    async def let_go(self, payload: object) -> None:
+        self.gates[payload].set()
+        await pass_time(0.5)
+
+
+@pytest.fixture
+def one_by_one():
+    handler = OneByOne()
+    yield handler
+    for number in (1, 2, 3):
+        handler.gates[number].set()
+
+
 @virtual_time
-async def test_work_that_times_out_before_a_thread_was_free_is_retried_and_never_run(blocking):
+async def test_the_time_of_a_handler_begins_with_its_thread(one_by_one):
     url = fresh_url()
     await publish(url, payload(1), payload(2))
-    async with running(Route(url, blocking, concurrency=2, timeout=5, policy=ONCE), threads=1) as worker:
-        await pass_time(6)
-        assert worker.columns == {"received": 2, "buried": 1, "in_hand": 1}
-        blocking.let_go()
-        await pass_time(1)
+    async with running(Route(url, one_by_one, concurrency=2, timeout=5, policy=ONCE), threads=1) as worker:
+        await pass_time(4)
+        await one_by_one.let_go(1)
+        await pass_time(4)
+        assert worker.columns == {"received": 2, "acked": 1, "in_hand": 1}, "received 8.5 s ago, begun 4 s ago"
+        await one_by_one.let_go(2)
 
-    assert len(blocking.payloads) == 1
-    assert worker.dispatcher.abandoned == 0
+    assert worker.columns == {"received": 2, "acked": 2}
+
+
+@virtual_time
+async def test_a_handler_that_waited_for_its_thread_times_out_as_any_other(one_by_one):
+    url = fresh_url()
+    await publish(url, payload(1), payload(2), payload(3))
+    async with running(Route(url, one_by_one, concurrency=3, timeout=5), threads=2, thread_grace=30) as worker:
+        await pass_time(4)
+        await one_by_one.let_go(1)
+        await one_by_one.let_go(2)
+        await pass_time(5 + 30 - 2)
+        assert worker.columns == {"received": 3, "acked": 2, "in_hand": 1}
+        await pass_time(2)
+        assert worker.columns == {"received": 3, "acked": 2, "lease_lost": 1}, "given up after its time and its grace"
+
+
+@virtual_time
+async def test_what_waits_for_a_thread_keeps_its_lease_and_does_not_count_as_running(one_by_one):
+    url = fresh_url("?lease=10s")
+    await publish(url, payload(1), payload(2))
+    async with running(Route(url, one_by_one, concurrency=2), threads=1) as worker:
+        await pass_time(45)
+        assert await counts(url) == {"reserved": 2}
+        [progress] = worker.dispatcher.progress.values()
+        assert (progress.in_hand, progress.running) == (2, 1)
+        assert [event.message.payload for event in worker.of_kind(Started)] == [1]
+        await one_by_one.let_go(1)
+        await one_by_one.let_go(2)
+
+    assert [event.message.payload for event in worker.of_kind(Started)] == [1, 2]
+    assert [event.handling < timedelta(seconds=2) for event in worker.of_kind(Settled)] == [False, True]
+
+
+@virtual_time
+async def test_a_stop_and_a_pause_give_back_what_waits_for_a_thread_at_once(one_by_one):
+    for is_stop in (True, False):
+        url = fresh_url()
+        await publish(url, payload(1), payload(2))
+        route = Route(url, one_by_one, concurrency=2)
+        async with running(route, threads=1, grace=25) as worker:
+            await pass_time(1)
+            if is_stop:
+                worker.stop()
+            else:
+                worker.dispatcher.pause(route.name)
+            await pass_time(1)
+            assert worker.columns == {"received": 2, "released": 1, "in_hand": 1}
+            one_by_one.gates[1].set()
+
+        assert worker.columns == {"received": 2, "released": 1, "acked": 1}
+        one_by_one.gates[1].clear()
+
+    assert one_by_one.began == [1, 1]
+
+
+@virtual_time
+async def test_what_expires_while_it_waits_for_a_thread_is_never_run(one_by_one):
+    url = fresh_url()
+    await publish(url, payload(1), payload(2, expiration=timedelta(seconds=10)))
+    async with running(Route(url, one_by_one, concurrency=2), threads=1) as worker:
+        await pass_time(11)
+        await one_by_one.let_go(1)
+
+    assert one_by_one.began == [1]
+    assert worker.columns == {"received": 2, "acked": 1, "buried": 1}
+    assert [record.reason for record in await buried(url)] == ["expired"]
+
+
+@virtual_time
+async def test_what_loses_its_lease_while_it_waits_for_a_thread_is_never_run(one_by_one):
+    url = fresh_url("?lease=12s")
+    await publish(url, payload(1), payload(2))
+    refuses = FaultyAdapter(extend=refusing(LeaseLost("gone")))
+    async with running(Route(url, one_by_one, adapter=refuses, concurrency=2), threads=1) as worker:
+        await pass_time(6)
+        assert worker.ledger.lease_lost == 1
+        worker.stop()
+        await one_by_one.let_go(1)
+
+    assert one_by_one.began == [1]
+    assert worker.columns == {"received": 2, "lease_lost": 2}
+
+
+@virtual_time
+async def test_nothing_of_a_message_begins_before_its_thread_is_free(one_by_one):
+    """A session with a database is not kept open for what only waits."""
+    url, entered = fresh_url(), []
+
+    async def middleware(message, delivery, call_next):
+        entered.append(message.payload)
+        return await call_next(message, delivery)
+
+    await publish(url, payload(1), payload(2))
+    async with running(Route(url, one_by_one, middleware=[middleware], concurrency=2), threads=1):
+        await pass_time(1)
+        assert entered == [1]
+        await one_by_one.let_go(1)
+        assert entered == [1, 2]
+        await one_by_one.let_go(2)
+
+
+@virtual_time
+async def test_a_middleware_may_call_the_handler_never_or_twice(one_by_one):
+    url, results = fresh_url(), []
+
+    async def middleware(message, delivery, call_next):
+        if message.payload != "never":
+            results.append([await call_next(message, delivery), await call_next(message, delivery)])
+
+    await publish(url, payload("never"), payload("never"), payload("twice"), payload("twice"))
+    route = Route(url, lambda message: message.payload == "twice", middleware=[middleware], concurrency=4)
+    worker = await run(route, threads=1)
+
+    assert results == [[True, True], [True, True]]
+    assert worker.columns == {"received": 4, "acked": 4}
+
+
+@virtual_time
+async def test_an_error_handler_does_not_pay_for_its_wait_for_a_thread_and_may_take_as_long_as_a_handler(one_by_one):
+    url = fresh_url()
+    handlers = Handlers()
+    handlers.add("slow", one_by_one)
+    handlers.add("fails", Recorder(error=ValueError()))
+    asked = []
+
+    def error_handler(exc_info, message):
+        asked.append(message.request_type)
+        return True
+
+    await publish(url, payload(1, "slow"), payload(2, "fails"))
+    route = Route(url, handlers, error_handler=error_handler, concurrency=2, timeout=5, policy=ONCE)
+    async with running(route, threads=1, thread_grace=60) as worker:
+        await pass_time(20)
+        assert asked == []
+        await one_by_one.let_go(1)
+
+    assert asked == ["fails"]
+    assert worker.columns == {"received": 2, "acked": 2}
+
+
+@virtual_time
+async def test_an_error_handler_that_does_not_end_is_cancelled_after_the_time_of_a_handler():
+    url = fresh_url()
+
+    async def error_handler(exc_info, message):
+        await asyncio.sleep(1000)
+
+    async with opened(url) as queue:
+        await queue.publish([Envelope(body=b"neither JSON nor anything")])
+    async with running(Route(url, Recorder(), error_handler=error_handler, timeout=5, policy=ONCE)) as worker:
+        await pass_time(6)
+        assert worker.columns == {"received": 1, "buried": 1}
 
 
 @virtual_time

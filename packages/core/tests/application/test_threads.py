@@ -188,3 +188,14 @@ async def test_a_thread_that_the_system_refuses_takes_no_place_in_the_pool(monke
 
 def _refuse(thread):
     raise RuntimeError("can't start new thread")
+
+
+async def test_who_is_cancelled_while_it_awaits_a_call_can_still_have_its_result(pool):
+    gate = threading.Event()
+    job = submit(pool, lambda: gate.wait(10))
+    job.future.cancel()
+    result = job.still_to_come()
+    gate.set()
+
+    assert await result is True
+    assert job.still_to_come() is result

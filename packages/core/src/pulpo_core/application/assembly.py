@@ -15,6 +15,7 @@ from pulpo_core.ports.adapter import Publisher, Queue
 from pulpo_core.ports.clock import Clock, Jitter
 from pulpo_core.ports.observer import Event
 
+from .calling import Calls
 from .flow import Flow
 from .follow_ups import FollowUps
 from .gate import Gate
@@ -105,9 +106,12 @@ class Assembly:
             capabilities=queue.capabilities,
             table=as_table(route.handlers),
             scheme=scheme_of(route.queue),
-            threads=self.threads,
-            processes=self.processes,
-            thread_grace=self.thread_grace,
+            calls=Calls(
+                middleware=route.middleware,
+                threads=self.threads,
+                processes=self.processes,
+                thread_grace=self.thread_grace,
+            ),
             clock=self.clock,
             jitter=self.jitter,
             emit=self.emit,

@@ -24,7 +24,7 @@ _EXTEND_AFTER: Final = 1 / 3
 #: Leases are looked at so often in one lease; a look costs a pass over what is in hand.
 _LOOKS: Final = 12
 
-_KEPT_STAGES: Final = frozenset({Stage.WAITING, Stage.RUNNING, Stage.HANDLED})
+_KEPT_STAGES: Final = frozenset({Stage.WAITING, Stage.IN_LINE, Stage.RUNNING, Stage.HANDLED})
 
 
 @attrs.define(slots=True, eq=False, kw_only=True)

@@ -29,11 +29,13 @@ class Progress:
         last_receive: how long ago a receive succeeded, even if it brought nothing; `None` before the first.
         last_settled: how long ago the queue answered about settlements; `None` before the first.
         in_hand: deliveries received and not settled yet.
+        running: those of them whose handler runs; the others wait for it, or for their settlement.
     """
 
     last_receive: timedelta | None
     last_settled: timedelta | None
     in_hand: int
+    running: int
 
 
 def progress_of(pump: Pump, now: float) -> Progress:
@@ -42,6 +44,7 @@ def progress_of(pump: Pump, now: float) -> Progress:
         last_receive=_since(pump.last_receive, now),
         last_settled=_since(pump.last_settled, now),
         in_hand=len(pump.in_hand),
+        running=pump.running,
     )
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
@@ -29,7 +28,6 @@ from pulpo_core.domain.outcome import (
     Handled,
     LostLease,
     Outcome,
-    TimedOut,
     Unroutable,
     Untranslatable,
 )
@@ -38,31 +36,20 @@ from pulpo_core.domain.policy import Policy, guard
 from pulpo_core.domain.routing import RouteTable
 from pulpo_core.domain.settlement import Ack, Reason, Retry, Settlement
 from pulpo_core.ports.clock import Clock, Jitter
-from pulpo_core.ports.handler import Middleware, Next
 from pulpo_core.ports.observer import Alarm, Event, Started
 
-from .binding import BoundHandler, RunsIn, finish, is_async
+from .binding import BoundHandler, finish
+from .calling import LOOP, Calls, Unfit
 from .held import Held, Stage
-from .isolation import in_context
 from .results import HANDLED, outcome_of_error, outcome_of_error_handler, outcome_of_result
 from .route import Route
-from .threads import Threads
-
-if TYPE_CHECKING:
-    from .processes import Processes
 
 #: As plain names, since looking up a member of an enumeration costs as much as calling a function.
+IN_LINE: Final = Stage.IN_LINE
 RUNNING: Final = Stage.RUNNING
 HANDLED_STAGE: Final = Stage.HANDLED
-LOOP: Final = RunsIn.LOOP
-THREAD: Final = RunsIn.THREAD
-PROCESS: Final = RunsIn.PROCESS
 
 _ACKED: Final = Decision(Ack(), Reason.HANDLED, Tally.ACKED)
-
-
-class _Unfit(Exception):
-    """A body that does not fit the handler's parameter, on its way out through middleware."""
 
 
 @attrs.define(slots=True, eq=False, kw_only=True)
@@ -71,7 +58,7 @@ class Pipeline:
 
     Attributes:
         scheme: of the route's queue; begins the uid of messages that brought none.
-        thread_grace: how long a handler in a thread may go on after it should have ended.
+        calls: makes the calls of handlers, wherever they run.
         emit: told about every start and every alarm.
         on_stop: told when user code raised `SystemExit` or its like: the process is to end.
         runner: the task whose cancellation is that of the whole route; any other one stays with its message.
@@ -82,16 +69,13 @@ class Pipeline:
     capabilities: Capabilities
     table: RouteTable[BoundHandler]
     scheme: str
-    threads: Threads
-    processes: Processes | None
-    thread_grace: timedelta
+    calls: Calls
     clock: Clock
     jitter: Jitter
     emit: Callable[[Event], None]
     on_stop: Callable[[BaseException], None]
     watched: bool = False
     runner: asyncio.Task[Any] | None = None
-    _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
 
     async def handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
         """Handle one delivery, inside *task*, and decide about it; `Held.interrupt` ends it early."""
@@ -151,12 +135,12 @@ class Pipeline:
             self.emit(Alarm(route=self.route.name, text=text))
 
     def _situation(self, held: Held) -> Situation:
-        message, envelope = held.message, held.delivery.envelope
+        envelope = held.delivery.envelope
         return Situation(
             attempt=held.delivery.attempt,
             now=self.clock.now(),
-            expiration=(_moment_of(message.expiration) if message else None) or envelope.expiration,
-            published_at=envelope.published_at or _published_at(message),
+            expiration=_expiration(held),
+            published_at=envelope.published_at or _published_at(held.message),
             late_ack=self.capabilities.late_ack,
         )
 
@@ -183,7 +167,9 @@ class Pipeline:
         handler = self.table.find(message.request_type)
         if handler is None:
             return Unroutable(message.request_type)
-        return await self._run(held, handler, message)
+        if handler.runs_in is LOOP:
+            return await self._run(held, handler, message)
+        return await self._run_in_line(held, handler, message)
 
     def _received(self, message: Message, delivery: Delivery) -> Message:
         return message.received(
@@ -204,21 +190,37 @@ class Pipeline:
 
     # ------------------------------------------------------------------------------------------------------- handle
 
+    async def _run_in_line(self, held: Held, handler: BoundHandler, message: Message) -> Outcome:
+        """Run *handler* once there is a thread or a process for it; until then nothing has begun."""
+        places = self.calls.places_of(handler)
+        has_to_wait = not places.take_at_once()
+        if has_to_wait:
+            held.stage = IN_LINE
+            await places.take()
+            held.stage = RUNNING
+        held.place = places
+        try:
+            refused = self._refusal(held.delivery, _expiration(held)) if has_to_wait else None
+            return refused or await self._run(held, handler, message)
+        finally:
+            if held.place is not None:  # a middleware kept its handler from running
+                held.place = None
+                places.leave()
+
     async def _run(self, held: Held, handler: BoundHandler, message: Message) -> Outcome:
         begun = None
         if self.watched:
             self.emit(Started(route=self.route.name, delivery=held.delivery, message=message))
             begun = self.clock.monotonic()
-        limit = handler.timeout or self.route.timeout
-        timer = None
-        if limit is not None:
-            timer = asyncio.get_running_loop().call_later(limit.total_seconds(), held.interrupt, TimedOut(limit))
+        held.limit = handler.timeout or self.route.timeout
+        if held.limit is not None:
+            held.start_timer()
         try:
-            result = await self._call(held, handler, message)
+            result = await self.calls.of_handler(held, handler, message)
             if result is not None and inspect.isawaitable(result):
                 result = await result
             return outcome_of_result(result, falsy_retries=self.route.falsy_retries)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             error = unfit.__cause__ or unfit
             return await self._ask(held, Untranslatable(error), error, message)
         except Exception as error:  # noqa: BLE001 - the boundary around handlers
@@ -226,56 +228,8 @@ class Pipeline:
         finally:
             if begun is not None:
                 held.handling = self.clock.monotonic() - begun
-            if timer is not None:
-                timer.cancel()
-
-    def _call(self, held: Held, handler: BoundHandler, message: Message) -> Awaitable[Any]:
-        """The handler's work, in a context of its own."""
-        if self.route.middleware or handler.runs_in is not LOOP or handler.make is not None:
-            call = _chain(self.route.middleware, lambda m, d: self._innermost(held, handler, m, d))
-            work = finish(call(message, held.delivery))
-        else:
-            work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
-        context = held.context = self._context.copy()
-        return in_context(work, context)
-
-    async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
-        if handler.runs_in is PROCESS:
-            return await self._in_process(handler, message, delivery)
-        if handler.make is not None:
-            handler = await handler.made()
-        call = _prepare(handler, message, delivery)
-        return await (self._in_thread(held, call) if handler.runs_in is THREAD else call())
-
-    async def _in_process(self, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
-        if self.processes is None:
-            raise AssertionError("whoever runs a handler in a process opens a pool")
-        try:
-            return await self.processes.call(handler, message, delivery)
-        except TranslationError as error:
-            raise _Unfit from error
-
-    async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
-        job = self.threads.submit(call, contextvars.copy_context())
-        try:
-            result = await asyncio.shield(job.future)
-        except asyncio.CancelledError:
-            if job.withdraw() or held.cause is None:
-                raise
-            result = await self._last_chance(held, job.future)
-        return await finish(result)
-
-    async def _last_chance(self, held: Held, future: asyncio.Future[Any]) -> Any:
-        """Wait for a thread that should have ended; what it still returns or raises in time counts."""
-        grace = 0.0 if isinstance(held.cause, Cancelled) else self.thread_grace.total_seconds()
-        with contextlib.suppress(asyncio.CancelledError):  # interrupted once more: the time for waiting is over
-            await asyncio.wait([future], timeout=grace)
-        if future.done():
-            held.cause = None
-            return future.result()
-        self.threads.abandon()
-        held.cause = Abandoned(timedelta(seconds=grace))
-        raise asyncio.CancelledError
+            if held.timer is not None:
+                held.stop_timer()
 
     # ----------------------------------------------------------------------------------------------- when it failed
 
@@ -300,9 +254,10 @@ class Pipeline:
         handler = self.route.error_handler
         if handler is None:
             return outcome
+        held.limit = held.limit or self.route.timeout
         exc_info = (type(error), error, error.__traceback__)
         try:
-            answer = await self._call_error_handler(held, lambda: handler(exc_info, subject), handler)
+            answer = await self.calls.of_error_handler(held, handler, lambda: handler(exc_info, subject))
             return outcome_of_error_handler(answer, outcome)
         except Exception as broken:  # noqa: BLE001 - an error handler is user code
             said = outcome_of_error(broken)
@@ -311,33 +266,10 @@ class Pipeline:
             self.emit(Alarm(route=self.route.name, text=f"error handler failed: {type(broken).__qualname__}"))
             return outcome
 
-    async def _call_error_handler(self, held: Held, call: Callable[[], Any], handler: Any) -> Any:
-        """In the context of what failed, so that it can say in which request that was."""
-        work = call() if is_async(handler) else self._in_thread(held, call)
-        return await in_context(work, held.context or self._context.copy())
-
 
 def _is_all_done(outcome: Outcome) -> bool:
     """Whether a late acknowledgement would lose nothing: follow-ups that are still to be published would be lost."""
     return (isinstance(outcome, Handled) and not outcome.follow_ups) or outcome == Asked(Ack())
-
-
-def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Callable[[], Any]:
-    try:
-        return handler.prepare(message, delivery)
-    except TranslationError as error:
-        raise _Unfit from error
-
-
-def _chain(middleware: Any, innermost: Next) -> Any:
-    call = innermost
-    for wrap in reversed(middleware):
-        call = _wrapped(wrap, call)
-    return call
-
-
-def _wrapped(wrap: Middleware, call_next: Next) -> Next:
-    return lambda message, delivery: wrap(message, delivery, call_next)
 
 
 def _as_message(answer: Any) -> Message:
@@ -358,6 +290,12 @@ def _as_message(answer: Any) -> Message:
 
 
 _FIELDS: Final = frozenset({"request_type", "priority", "delay", "expiration", "attempts"})
+
+
+def _expiration(held: Held) -> datetime | None:
+    """After which moment it has expired, as far as is known by now."""
+    said = held.message.expiration if held.message else None
+    return _moment_of(said) or held.delivery.envelope.expiration
 
 
 def _moment_of(moment: datetime | timedelta | None) -> datetime | None:

@@ -8,7 +8,6 @@ and started by us: what goes between them is pickled, and nothing of a message i
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import functools
@@ -34,6 +33,7 @@ from pulpo_core.domain.message import Message
 from pulpo_core.domain.wording import error_text
 
 from .binding import BoundHandler, bind
+from .places import Places
 from .threads import Threads
 
 #: What a terminal or a supervisor sends to a whole group: it is meant for the worker, which lets what runs finish.
@@ -79,16 +79,19 @@ class Processes:
 
     To be used in one event loop. A call that is cancelled kills the process that works on it; the
     next call gets a new one.
+
+    Attributes:
+        places: who makes a call has one.
     """
 
     def __init__(self, size: int) -> None:
-        self._free = asyncio.Semaphore(size)
+        self.places = Places(size)
         self._threads = Threads(size)
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
 
     async def call(self, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
-        """What *handler* returns for *message*, as soon as a process is free.
+        """What *handler* returns for *message*.
 
         Raises:
             TranslationError: the body does not fit the handler's parameters.
@@ -96,15 +99,14 @@ class Processes:
             Exception: whatever the handler raised.
         """
         request = functools.partial(_request, handler.name, message, delivery)
-        async with self._free:
-            worker = self._take()
-            try:
-                answer = await self._threads.submit(lambda: worker.ask(request()), contextvars.Context()).future
-            except BaseException:  # cancelled, or it crashed: either way it is of no more use
-                worker.kill()
-                self._workers.discard(worker)
-                raise
-            self._idle.append(worker)
+        worker = self._take()
+        try:
+            answer = await self._threads.submit(lambda: worker.ask(request()), contextvars.Context()).future
+        except BaseException:  # cancelled, or it crashed: either way it is of no more use
+            worker.kill()
+            self._workers.discard(worker)
+            raise
+        self._idle.append(worker)
         return _result(answer)
 
     def close(self) -> None:

@@ -132,7 +132,7 @@ class Pump:
         self.unsettled = [held.delivery.id for held in self.in_hand]  # only now: answers came until the very end
 
     def stop(self) -> None:
-        """Receive no more; what runs goes on, what waits for a slot is given back."""
+        """Receive no more; what runs goes on, what waits for a slot, a thread or a process is given back."""
         self._stopping.set()
         self.flow.changed.set()
         self.provider.interrupt()
@@ -140,7 +140,7 @@ class Pump:
         self._free()
 
     def pause(self) -> None:
-        """Receive no more until `resume`; what runs goes on, what waits for a slot is given back."""
+        """Receive no more until `resume`; what runs goes on, what waits to run is given back."""
         self.flow.pause()
         self._release_waiting()
 
@@ -322,6 +322,9 @@ class Pump:
     def _release_waiting(self) -> None:
         for held in self._buffer.drain():
             self._hand_over(held, self.pipeline.decide(held, Cancelled()))
+        for held in self.in_hand:
+            if held.stage is Stage.IN_LINE:
+                held.interrupt(Cancelled())
 
     # ------------------------------------------------------------------------------------------------------- settling
 
@@ -377,6 +380,11 @@ class Pump:
             anything=self._anything,
         )
         await keeper.run()
+
+    @property
+    def running(self) -> int:
+        """Handlers that run now; what waits for a slot, a thread or a process does not."""
+        return sum(held.stage is Stage.RUNNING for held in self.in_hand)
 
     def snapshot(self) -> Ledger:
         """The ledger at this instant."""

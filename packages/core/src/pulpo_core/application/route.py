@@ -68,7 +68,8 @@ class Route:
         error_handler: asked about every failure before the policy; see `ports.handler.ErrorHandler`.
         concurrency: handlers that run at once.
         prefetch: deliveries held beyond that, their leases kept, so that a slot never waits.
-        timeout: seconds or timedelta that one message may take; `None` for no limit.
+        timeout: seconds or timedelta that a handler may take, from when it has its thread or process, if it needs one;
+            the error handler may take as long. `None` for no limit.
         wait: how long one receive waits at the queue for a message.
         rate_limit: no more messages than that are received, by each process; a `RateLimit` or its text, ``100/s``.
         breaker: stops receiving for a while when handlers do nothing but fail.

@@ -16,6 +16,8 @@ from typing import Any
 
 import attrs
 
+from .places import Places
+
 
 @attrs.define(slots=True, eq=False)
 class Job:
@@ -47,6 +49,12 @@ class Job:
         except BaseException as error:  # noqa: BLE001 - it is handed to whoever awaits the job
             self.error = error
 
+    def still_to_come(self) -> asyncio.Future[Any]:
+        """Its result once more, for whoever was cancelled while it awaited that and wants it all the same."""
+        if self.future.cancelled():
+            self.future = self.future.get_loop().create_future()
+        return self.future
+
     def deliver(self) -> None:
         """In the loop: hand over what came of it."""
         if self.future.done():
@@ -71,9 +79,13 @@ class Threads:
     Args:
         size: at most so many calls at once; further ones wait their turn.
         on_exhausted: called when every place is taken by a thread that was given up.
+
+    Attributes:
+        places: who has one when it submits a call finds a thread free for it.
     """
 
     def __init__(self, size: int, *, on_exhausted: Callable[[], None] = lambda: None) -> None:
+        self.places = Places(size)
         self._size = size
         self._on_exhausted = on_exhausted
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -108,8 +120,9 @@ class Threads:
         return job
 
     def abandon(self) -> None:
-        """Give up one thread that does not come back."""
+        """Give up one thread that does not come back, and whose place is about to be left."""
         self._abandoned += 1
+        self.places.keep()
         if self.exhausted:
             self._on_exhausted()
 

@@ -197,6 +197,7 @@ def condition(dispatcher: Dispatcher) -> dict[str, Any]:
                 "last_receive_seconds": _seconds(progress.last_receive),
                 "last_settled_seconds": _seconds(progress.last_settled),
                 "in_hand": progress.in_hand,
+                "running": progress.running,
                 "paused": name in paused,
             }
             for name, progress in dispatcher.progress.items()

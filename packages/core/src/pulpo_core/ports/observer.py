@@ -62,7 +62,7 @@ class Received:
 
 @attrs.frozen(kw_only=True, slots=True, eq=False)
 class Started:
-    """A handler is about to run."""
+    """A handler is about to run; if it needs a thread or a process, there is one for it."""
 
     route: str
     delivery: Delivery

@@ -1,0 +1,172 @@
+"""Calls what users wrote where it runs: in the event loop, in a thread, or in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from pulpo_core.domain.envelope import Delivery
+from pulpo_core.domain.errors import TranslationError
+from pulpo_core.domain.message import Message
+from pulpo_core.domain.outcome import Abandoned, Cancelled
+from pulpo_core.ports.handler import Middleware, Next
+
+from .binding import BoundHandler, RunsIn, finish, is_async
+from .held import Held
+from .isolation import in_context
+from .places import Places
+from .threads import Job, Threads
+
+if TYPE_CHECKING:
+    from .processes import Processes
+
+#: As plain names, since looking up a member of an enumeration costs as much as calling a function.
+LOOP: Final = RunsIn.LOOP
+THREAD: Final = RunsIn.THREAD
+PROCESS: Final = RunsIn.PROCESS
+
+
+class Unfit(Exception):
+    """A body that does not fit the handler's parameter, on its way out through middleware."""
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
+class Calls:
+    """Makes the calls of one route; any number at once.
+
+    Whatever needs a thread or a process has a place among those of its pool first.
+
+    Attributes:
+        middleware: wraps every handler, the first outermost.
+        thread_grace: how long a handler in a thread may go on after it should have ended.
+    """
+
+    middleware: Sequence[Middleware]
+    threads: Threads
+    processes: Processes | None
+    thread_grace: timedelta
+    _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
+
+    def places_of(self, handler: BoundHandler) -> Places:
+        """Where *handler*, which does not run in the loop, needs a place."""
+        return self._pool().places if handler.runs_in is PROCESS else self.threads.places
+
+    def of_handler(self, held: Held, handler: BoundHandler, message: Message) -> Awaitable[Any]:
+        """Awaiting this calls *handler* within the middleware, in a context of the message's own.
+
+        Raises:
+            Unfit: the message's body does not fit; the cause says where. Also when it is awaited.
+        """
+        if self.middleware or handler.runs_in is not LOOP or handler.make is not None:
+            call = _chain(self.middleware, lambda m, d: self._innermost(held, handler, m, d))
+            work = finish(call(message, held.delivery))
+        else:
+            work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
+        context = held.context = self._context.copy()
+        return in_context(work, context)
+
+    async def of_error_handler(self, held: Held, handler: Any, call: Callable[[], Any]) -> Any:
+        """What *handler* answers to *call*, which has as long for it as the handler of the message.
+
+        It runs in the context of what has failed, so that it can say in which request that was.
+        """
+        held.stop_timer()
+        in_loop = is_async(handler)
+        if not in_loop:
+            await self.threads.places.take()
+            held.place = self.threads.places
+        held.start_timer()
+        try:
+            work = call() if in_loop else self._in_thread(held, call)
+            return await in_context(work, held.context or self._context.copy())
+        finally:
+            held.stop_timer()
+
+    async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
+        if handler.runs_in is PROCESS:
+            return await self._in_process(held, handler, message, delivery)
+        if handler.make is not None:
+            handler = await handler.made()
+        call = _prepare(handler, message, delivery)
+        return await (self._in_thread(held, call) if handler.runs_in is THREAD else call())
+
+    # ------------------------------------------------------------------------------------------- process and thread
+
+    def _pool(self) -> Processes:
+        if self.processes is None:
+            raise AssertionError("whoever runs a handler in a process opens a pool")
+        return self.processes
+
+    async def _in_process(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
+        pool = self._pool()
+        if not _use_place(held, pool.places):
+            await pool.places.take()
+        try:
+            return await pool.call(handler, message, delivery)
+        except TranslationError as error:
+            raise Unfit from error
+        finally:
+            pool.places.leave()
+
+    async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
+        places = self.threads.places
+        if not _use_place(held, places):
+            await places.take()
+        try:
+            job = self.threads.submit(call, contextvars.copy_context())
+            result = await self._result_of(job, held)
+        finally:
+            places.leave()
+        return await finish(result)
+
+    async def _result_of(self, job: Job, held: Held) -> Any:
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            if job.withdraw() or held.cause is None:
+                raise
+            return await self._last_chance(held, job.still_to_come())
+
+    async def _last_chance(self, held: Held, future: asyncio.Future[Any]) -> Any:
+        """Wait for a thread that should have ended; what it still returns or raises in time counts."""
+        grace = 0.0 if isinstance(held.cause, Cancelled) else self.thread_grace.total_seconds()
+        with contextlib.suppress(asyncio.CancelledError):  # interrupted once more: the time for waiting is over
+            await asyncio.wait([future], timeout=grace)
+        if future.done():
+            held.cause = None
+            return future.result()
+        self.threads.abandon()
+        held.cause = Abandoned(timedelta(seconds=grace))
+        raise asyncio.CancelledError
+
+
+def _use_place(held: Held, places: Places) -> bool:
+    """Make use of the place that it has among *places*; whether it has one that has not been used before."""
+    if held.place is not places:
+        return False
+    held.place = None
+    return True
+
+
+def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Callable[[], Any]:
+    try:
+        return handler.prepare(message, delivery)
+    except TranslationError as error:
+        raise Unfit from error
+
+
+def _chain(middleware: Sequence[Middleware], innermost: Next) -> Any:
+    call = innermost
+    for wrap in reversed(middleware):
+        call = _wrapped(wrap, call)
+    return call
+
+
+def _wrapped(wrap: Middleware, call_next: Next) -> Next:
+    return lambda message, delivery: wrap(message, delivery, call_next)
