@@ -16,6 +16,7 @@ from pulpo_core import (
     Policy,
     Route,
     Unavailable,
+    Until,
     follow_up_uid,
 )
 from pulpo_core.adapters.memory import MemoryAdapter
@@ -395,3 +396,20 @@ async def test_follow_ups_on_their_way_at_the_end_of_the_grace_are_published_and
 
     assert worker.columns == {"received": 1, "acked": 1}
     assert await counts(url) == {"ready": 1}
+
+
+@virtual_time
+async def test_publish_middleware_that_is_cancelled_from_inside_fails_its_message_and_its_slot_goes_on():
+    url, left = fresh_url(), [asyncio.CancelledError()]
+
+    def middleware(message):
+        if left:
+            raise left.pop()
+        return message
+
+    await publish(url, "job")
+    async with asyncio.timeout(1000):
+        route = Route(url, returning(Message(request_type="next"), None), publish_middleware=[middleware])
+        worker = await run(route, until=Until(max_messages=2))
+
+    assert worker.columns == {"received": 2, "retried": 1, "acked": 1}

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from pulpo_core import (
+    Ack,
     AdapterError,
     Bury,
     LeaseLost,
@@ -250,6 +251,28 @@ async def test_a_settlement_of_the_wrong_access_stops_the_worker_instead_of_repr
             await worker.run()
 
     assert worker.dispatcher.ledgers[url].lease_lost == 2
+
+
+@virtual_time
+async def test_what_was_settled_beside_a_wrong_access_counts_as_settled():
+    url = fresh_url()
+    await publish(url, "job", "job", "bad", "job")
+
+    async def settle(method, batch):
+        answers = await method([each for each in batch if isinstance(each.settlement, Ack)])
+        if len(answers) < len(batch):
+            raise PermissionDenied("may not bury")
+        return answers
+
+    async def handler(message):
+        return Bury("bad") if message.request_type == "bad" else None
+
+    worker = Worker.of(Route(url, handler, adapter=FaultyAdapter(settle=settle)))
+    with pytest.raises(PermissionDenied):
+        async with asyncio.timeout(100):
+            await worker.run()
+
+    assert worker.columns == {"received": 4, "acked": 3, "lease_lost": 1}
 
 
 @virtual_time

@@ -272,7 +272,7 @@ class Pump:
                 decision = await self._handle(held, task)
         settlement = decision.settlement
         if isinstance(settlement, Ack) and settlement.follow_ups:
-            return await self._follow_up(held, decision, settlement)
+            return await self._follow_up(held, decision, settlement, task)
         return decision
 
     def _handle(self, held: Held, task: asyncio.Task[None]) -> Awaitable[Decision]:
@@ -293,11 +293,15 @@ class Pump:
             self.emit(LeaseGone(route=self.name, delivery=held.delivery))
         return lease.lost
 
-    async def _follow_up(self, held: Held, decision: Decision, ack: Ack) -> Decision:
+    async def _follow_up(self, held: Held, decision: Decision, ack: Ack, task: asyncio.Task[None]) -> Decision:
         try:
             await self.follow_ups.attach(held, ack)
         except Exception as error:  # noqa: BLE001 - translators and middleware are user code
             return self.pipeline.decide(held, Failed(error))
+        except asyncio.CancelledError as error:
+            if task.cancelling():
+                raise
+            return self.pipeline.decide(held, Failed(error))  # its own: the slot must not end of it
         except (SystemExit, KeyboardInterrupt) as end:
             self.on_failure(end)
             return self.pipeline.decide(held, Cancelled())

@@ -139,9 +139,13 @@ class Settler:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
             self.on_failure(error)
-            refusal = AdapterError(f"nothing can be settled: {type(error).__name__}")
-            refusal.__cause__ = error
-            return [refusal] * len(batch)
+            return [_refusal(error)] if len(batch) == 1 else await self._settle_each(batch)
+
+    async def _settle_each(self, batch: list[Held]) -> Sequence[AdapterError | None]:
+        """Ask for each alone: what was settled before the call failed says so, since to settle it again is no error."""
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(self._settle([held])) for held in batch]
+        return [error for task in asked for error in task.result()]
 
     def _failed(self, held: Held, error: AdapterError) -> None:
         if isinstance(error, LeaseLost):
@@ -180,3 +184,9 @@ class Settler:
         if not self._unsettled:
             self._all_settled.set()
         self.on_settled(held, column)
+
+
+def _refusal(error: Exception) -> AdapterError:
+    refusal = AdapterError(f"nothing can be settled: {type(error).__name__}")
+    refusal.__cause__ = error
+    return refusal
