@@ -1,7 +1,7 @@
 """What would happen, without anything happening: policies explained and simulated by running them."""
 
 from .application.assembly import MAX_HOLD
-from .application.prospects import EVENTS, Crash, Phase, Prospect, crash, limits_of, prospects
+from .application.prospects import EVENTS, Crash, Prospect, Stretch, crash, limits_of, prospects
 from .domain.course import FAILED, LONGEST, SHORTEST, Premises, Step, course, horizon, step
 from .domain.policy import fit
 from .domain.simulation import Life, Simulation, Workload, quantile, simulate
@@ -14,11 +14,11 @@ __all__ = [
     "SHORTEST",
     "Crash",
     "Life",
-    "Phase",
     "Premises",
     "Prospect",
     "Simulation",
     "Step",
+    "Stretch",
     "Workload",
     "course",
     "crash",

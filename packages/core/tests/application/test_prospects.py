@@ -22,16 +22,19 @@ async def handle(message):
 
 
 def of(event, *, policy=TWO, capabilities=None, **options):
-    """The phases of *event*, as (first, last, settlement, reason)."""
+    """The stretches of *event*, as (first, last, settlement, reason)."""
     route = Route("memory://x", options.pop("handlers", handle), policy=policy, **options)
     found = [each for each in prospects(route, policy, capabilities or Capabilities()) if each.event == event]
     return [
-        (each.detail, [(phase.first, phase.last, type(phase.settlement), phase.reason) for phase in each.phases])
+        (
+            each.detail,
+            [(stretch.first, stretch.last, type(stretch.settlement), stretch.reason) for stretch in each.stretches],
+        )
         for each in found
     ]
 
 
-def phases(event, **options):
+def stretches(event, **options):
     [(_, found)] = of(event, **options)
     return found
 
@@ -52,7 +55,7 @@ def phases(event, **options):
     ],
 )
 def test_what_happens_is_what_the_table_of_decisions_says(event, expected):
-    assert phases(event) == expected
+    assert stretches(event) == expected
 
 
 def test_every_event_of_a_route_has_a_word_that_is_listed():
@@ -62,7 +65,7 @@ def test_every_event_of_a_route_has_a_word_that_is_listed():
 
 
 def test_falsy_results_retry_where_the_route_says_so():
-    assert phases("returned-none", falsy_retries=True)[0][2] is Retry
+    assert stretches("returned-none", falsy_retries=True)[0][2] is Retry
 
 
 def test_every_listed_exception_is_told_by_its_name():
@@ -99,9 +102,9 @@ def test_an_unknown_type_is_an_event_only_where_nothing_takes_it():
     handlers.add("a", handle)
 
     assert of("unroutable") == []
-    assert phases("unroutable", handlers=handlers) == [(1, 1, Bury, Reason.NO_HANDLER)]
+    assert stretches("unroutable", handlers=handlers) == [(1, 1, Bury, Reason.NO_HANDLER)]
     grace = Policy(unroutable_grace=30, backoff=Backoff(base=10, factor=1, jitter=JitterMode.NONE))
-    assert phases("unroutable", handlers=handlers, policy=grace) == [
+    assert stretches("unroutable", handlers=handlers, policy=grace) == [
         (1, 3, Retry, Reason.NO_HANDLER),
         (4, 4, Bury, Reason.NO_HANDLER),
     ]
@@ -112,38 +115,38 @@ def test_an_abandoned_thread_is_an_event_only_where_handlers_run_in_threads():
         """Never called."""
 
     assert of("thread-abandoned") == []
-    assert phases("thread-abandoned", handlers=in_thread) == [(1, 1, type(None), Reason.ABANDONED)]
+    assert stretches("thread-abandoned", handlers=in_thread) == [(1, 1, type(None), Reason.ABANDONED)]
 
 
 def test_a_late_acknowledgement_is_told_where_it_is_safe():
     late = Capabilities(late_ack=True)
 
-    assert phases("lease-lost-after-work", capabilities=late) == [(1, 1, Ack, Reason.LATE_ACK)]
+    assert stretches("lease-lost-after-work", capabilities=late) == [(1, 1, Ack, Reason.LATE_ACK)]
 
 
 @pytest.mark.parametrize("attempts", [50, 200])
 def test_a_high_limit_is_told_as_it_is(attempts):
-    assert phases("raised", policy=Policy(max_attempts=attempts)) == [
+    assert stretches("raised", policy=Policy(max_attempts=attempts)) == [
         (1, attempts - 1, Retry, Reason.FAILED),
         (attempts, attempts, Bury, Reason.ATTEMPTS_EXHAUSTED),
     ]
 
 
 def test_without_a_limit_it_goes_on_for_ever():
-    assert phases("raised", policy=Policy(max_attempts=0)) == [(1, None, Retry, Reason.FAILED)]
+    assert stretches("raised", policy=Policy(max_attempts=0)) == [(1, None, Retry, Reason.FAILED)]
 
 
 def test_without_a_limit_an_age_may_end_it():
     policy = Policy(max_attempts=0, max_age=100, backoff=Backoff(base=10, factor=1, jitter=JitterMode.NONE))
 
-    assert phases("raised", policy=policy) == [(1, 10, Retry, Reason.FAILED), (11, 11, Bury, Reason.MAX_AGE)]
+    assert stretches("raised", policy=policy) == [(1, 10, Retry, Reason.FAILED), (11, 11, Bury, Reason.MAX_AGE)]
 
 
 def test_delays_are_told_from_the_shortest_to_the_longest():
     route = Route("memory://x", handle)
     found = next(
         each for each in prospects(route, Policy(max_attempts=3), Capabilities()) if each.event == "raised"
-    ).phases
+    ).stretches
 
     assert [(low.total_seconds(), high.total_seconds()) for low, high in found[0].delays] == [(2.5, 5), (5, 10)]
     assert found[1].tally is Tally.BURIED
@@ -153,7 +156,7 @@ def test_a_classifier_is_not_asked_about_what_has_not_happened():
     def classify(error):
         raise AssertionError("nothing has happened")
 
-    assert phases("raised", policy=Policy(max_attempts=1, classify=classify))[0][3] is Reason.ATTEMPTS_EXHAUSTED
+    assert stretches("raised", policy=Policy(max_attempts=1, classify=classify))[0][3] is Reason.ATTEMPTS_EXHAUSTED
 
 
 def test_a_crash_loop_ends_where_the_guard_ends_it():
@@ -172,11 +175,11 @@ def test_every_reason_of_the_table_of_decisions_is_the_answer_to_some_event():
     endless = attrs.evolve(policy, max_attempts=0)
 
     found = {
-        phase.reason
+        stretch.reason
         for fitted in (policy, endless)
         for late_ack in (True, False)
         for each in prospects(route, fitted, Capabilities(groups=True, late_ack=late_ack))
-        for phase in each.phases
+        for stretch in each.stretches
     }
 
     assert found == {row.reason for row in TABLE} | {row.reason for row in AGAIN_TABLE if row.reason}

@@ -132,14 +132,14 @@ def _event_document(prospect: Prospect) -> dict[str, Any]:
         "detail": prospect.detail,
         "then": [
             {
-                "first_attempt": phase.first,
-                "last_attempt": phase.last,
-                "settlement": VERBS[type(phase.settlement)],
-                "reason": str(phase.reason),
-                "counted_as": str(phase.tally),
-                "delays_seconds": [[each.total_seconds() for each in pair] for pair in phase.delays],
+                "first_attempt": stretch.first,
+                "last_attempt": stretch.last,
+                "settlement": VERBS[type(stretch.settlement)],
+                "reason": str(stretch.reason),
+                "counted_as": str(stretch.tally),
+                "delays_seconds": [[each.total_seconds() for each in pair] for pair in stretch.delays],
             }
-            for phase in prospect.phases
+            for stretch in prospect.stretches
         ],
     }
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pulpo_cli.units import span
 from pulpo_core import Ack, Bury, Reason, Release, Retry, Settlement
-from pulpo_core.foresight import Phase, Prospect
+from pulpo_core.foresight import Prospect, Stretch
 
 #: What happens, by the word of the event; ``{}`` is its detail.
 WHEN: Final[Mapping[str, str]] = {
@@ -60,8 +60,8 @@ def when(prospect: Prospect) -> str:
 
 def then(prospect: Prospect) -> str:
     """What is done about it, attempt by attempt."""
-    several = len(prospect.phases) > 1 or prospect.phases[0].delays
-    return "; ".join(_attempts(phase, several=bool(several)) + done(phase) for phase in prospect.phases)
+    several = len(prospect.stretches) > 1 or prospect.stretches[0].delays
+    return "; ".join(_attempts(stretch, several=bool(several)) + done(stretch) for stretch in prospect.stretches)
 
 
 def rows(prospects: Sequence[Prospect]) -> list[tuple[str, str]]:
@@ -71,42 +71,42 @@ def rows(prospects: Sequence[Prospect]) -> list[tuple[str, str]]:
     for each in prospects:
         what = then(each)
         first = told.setdefault(what, when(each))
-        is_long = len(each.phases) > 1
+        is_long = len(each.stretches) > 1
         made.append((when(each), what if first == when(each) or not is_long else f"as when {first}"))
     return made
 
 
-def _attempts(phase: Phase, *, several: bool) -> str:
+def _attempts(stretch: Stretch, *, several: bool) -> str:
     if not several:
         return ""
-    if phase.last is None:
-        return "every time: " if phase.first == 1 else f"from attempt {phase.first} on: "
-    if phase.first == phase.last:
-        return f"attempt {phase.first}: "
-    return f"attempts {phase.first} to {phase.last}: "
+    if stretch.last is None:
+        return "every time: " if stretch.first == 1 else f"from attempt {stretch.first} on: "
+    if stretch.first == stretch.last:
+        return f"attempt {stretch.first}: "
+    return f"attempts {stretch.first} to {stretch.last}: "
 
 
-def done(phase: Phase) -> str:
-    """What is done after the attempts of *phase*."""
-    settlement = phase.settlement
+def done(stretch: Stretch) -> str:
+    """What is done after the attempts of *stretch*."""
+    settlement = stretch.settlement
     if settlement is None:
         return "nothing is settled: the queue hands it out again"
-    return _DONE[type(settlement)](phase)
+    return _DONE[type(settlement)](stretch)
 
 
-def _acknowledged(phase: Phase) -> str:
-    return _BECAUSE.get(phase.reason, "acknowledged")
+def _acknowledged(stretch: Stretch) -> str:
+    return _BECAUSE.get(stretch.reason, "acknowledged")
 
 
-def _buried(phase: Phase) -> str:
-    if phase.reason is Reason.ASKED:
+def _buried(stretch: Stretch) -> str:
+    if stretch.reason is Reason.ASKED:
         return "buried, for the reason that is given"
-    return f"buried as {phase.reason}"
+    return f"buried as {stretch.reason}"
 
 
-_DONE: Final[Mapping[type[Settlement], Callable[[Phase], str]]] = {
+_DONE: Final[Mapping[type[Settlement], Callable[[Stretch], str]]] = {
     Ack: _acknowledged,
-    Retry: lambda phase: f"retried after {delays(phase.delays)}",
+    Retry: lambda stretch: f"retried after {delays(stretch.delays)}",
     Bury: _buried,
     Release: lambda _: "given back at once, for another worker",
 }

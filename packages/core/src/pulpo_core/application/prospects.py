@@ -44,7 +44,7 @@ _RISING: Final = 64
 
 
 @attrs.frozen(kw_only=True, slots=True)
-class Phase:
+class Stretch:
     """Attempts in a row that end alike.
 
     Attributes:
@@ -71,7 +71,7 @@ class Prospect:
     """
 
     event: str
-    phases: Sequence[Phase]
+    stretches: Sequence[Stretch]
     detail: str = ""
 
 
@@ -200,15 +200,15 @@ def prospects(route: Route, policy: Policy, capabilities: Capabilities) -> Seque
     """
     policy = attrs.evolve(policy, classify=None)
     return [
-        Prospect(event=event.word, detail=detail, phases=_phases(policy, capabilities, outcome, event.expiration))
+        Prospect(event=event.word, detail=detail, stretches=_stretches(policy, capabilities, outcome, event.expiration))
         for event in _EVENTS
         for detail, outcome in event.instances(route, capabilities)
     ]
 
 
-def _phases(
+def _stretches(
     policy: Policy, capabilities: Capabilities, outcome: Outcome, expiration: timedelta | None
-) -> Sequence[Phase]:
+) -> Sequence[Stretch]:
     premises = Premises(
         policy=policy,
         capabilities=capabilities,
@@ -216,7 +216,7 @@ def _phases(
     )
     steps = list(islice(course(premises, lambda _: outcome, lambda: LONGEST), _most(policy)))
     alike = groupby(steps, key=lambda each: (type(each.decision.settlement), each.decision.reason, each.decision.tally))
-    return [_phase(premises, outcome, list(group)) for _, group in alike]
+    return [_stretch(premises, outcome, list(group)) for _, group in alike]
 
 
 def _most(policy: Policy) -> int:
@@ -225,10 +225,10 @@ def _most(policy: Policy) -> int:
     return MANY_ATTEMPTS if ends else _RISING
 
 
-def _phase(premises: Premises, outcome: Outcome, steps: Sequence[Step]) -> Phase:
+def _stretch(premises: Premises, outcome: Outcome, steps: Sequence[Step]) -> Stretch:
     first, last = steps[0], steps[-1]
     goes_on = last.delay is not None and last.attempt == _most(premises.policy)
-    return Phase(
+    return Stretch(
         first=first.attempt,
         last=None if goes_on else last.attempt,
         settlement=first.decision.settlement,
