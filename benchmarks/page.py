@@ -48,13 +48,23 @@ def filled(page: str, measured: Path) -> str:
 
 
 def section(name: str, document: Mapping[str, Any], path: Path) -> str:
-    """The results of one group in Markdown."""
+    """The results of one group in Markdown: goals and a picture, and all figures for those who unfold them."""
     results = _results(name, document)
-    left_out = "\n".join(f"Not run: {case}: {why}." for case, why in results.not_run.items())
-    tables = [_table(rows) for rows in report.tables(results)]
     goals = [_table(_loud(rows)) for rows in report.goals(results)]
-    parts = [_about(name, document), _picture(results.group, path), *tables, left_out, *goals]
+    left_out = "\n".join(f"Not run: {case}: {why}." for case, why in results.not_run.items())
+    parts = [*_about(name, document), *goals, _picture(results.group, path), left_out, *_figures(results, document)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(results: Results, document: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join(f"{what} {version}" for what, version in {**document["versions"], **document["peers"]}.items())
+    tables = [_table(rows) for rows in report.tables(results)]
+    return [
+        '<details markdown="1">\n<summary>All figures and versions</summary>',
+        *tables,
+        f"*{versions}.*",
+        "</details>",
+    ]
 
 
 def _results(name: str, document: Mapping[str, Any]) -> Results:
@@ -64,11 +74,10 @@ def _results(name: str, document: Mapping[str, Any]) -> Results:
     return Results(importlib.import_module(f"benchmarks.{name}").GROUP, rounds, not_run)
 
 
-def _about(name: str, document: Mapping[str, Any]) -> str:
+def _about(name: str, document: Mapping[str, Any]) -> list[str]:
     machine = ", ".join(f"{what} {value}" for what, value in document["machine"].items())
-    versions = ", ".join(f"{what} {version}" for what, version in {**document["versions"], **document["peers"]}.items())
     rounds = f"`./dev bench {name}`, {document['rounds']} rounds, {document['taken'][:10]}"
-    return f"{document['title']}.\n\n*{rounds}. {machine}. {versions}.*"
+    return [f"{document['title']}.", f"*{rounds}. {machine}.*"]
 
 
 def _picture(group: Group, path: Path) -> str:
