@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from pulpo_core import ConfigurationError, Dispatcher
+from pulpo_core import ConfigurationError, Dispatcher, NoRoute
 
 from . import __version__
 from .runtime import runtime_directory
@@ -80,7 +80,7 @@ class _Desk:
             return _refusal(f"expected a line of JSON whose 'do' is one of {', '.join(self._answers)}")
         try:
             return {"ok": True, "pid": os.getpid(), **answer(question)}
-        except ConfigurationError as error:
+        except (NoRoute, ConfigurationError) as error:
             return _refusal(str(error))
 
     def _turn(self, act: Callable[[str], None], question: Mapping[str, Any]) -> dict[str, Any]:

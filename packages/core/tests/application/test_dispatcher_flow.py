@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pulpo_core import Breaker, ConfigurationError, Policy, Route
+from pulpo_core import Breaker, NoRoute, Policy, Route
 from pulpo_core.events import RouteHeld, RouteResumed
 from pulpo_core.testing import virtual_time
 
@@ -73,7 +73,7 @@ async def test_a_paused_route_stops_like_any_other():
 async def test_a_route_that_is_not_there_cannot_be_paused():
     async with running(Route(fresh_url(), Recorder(), name="mail")) as worker:
         await pass_time(1)
-        with pytest.raises(ConfigurationError, match="no route is called 'male'; there are: mail"):
+        with pytest.raises(NoRoute, match="no route is called 'male'; there are: mail"):
             worker.dispatcher.pause("male")
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pulpo_core.domain.errors import ApplicationError, ConfigurationError, PulpoError
+from pulpo_core.domain.errors import ApplicationError, ConfigurationError, NoRoute, PulpoError
 from pulpo_core.domain.fields import is_whole, seconds
 from pulpo_core.ports.adapter import Queue, QueueStats
 from pulpo_core.ports.clock import Clock, Jitter
@@ -196,7 +196,7 @@ class Dispatcher:
         Idempotent; to be called in the event loop that runs it, while it runs.
 
         Raises:
-            ConfigurationError: it runs no route of that name.
+            NoRoute: it runs none of that name.
         """
         self._pump_of(route).pause()
 
@@ -207,7 +207,7 @@ class Dispatcher:
     def _pump_of(self, route: str) -> Pump:
         pump = self._pumps.get(route)
         if pump is None:
-            raise ConfigurationError(f"no route is called {route!r}; there are: {', '.join(self._pumps) or 'none yet'}")
+            raise NoRoute(f"no route is called {route!r}; there are: {', '.join(self._pumps) or 'none yet'}")
         return pump
 
     async def run(self) -> None:

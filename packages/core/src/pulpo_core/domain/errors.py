@@ -13,7 +13,7 @@
     ├── TranslationError          these bytes are not a message of this translator
     ├── InvalidMessage            a message asks for what no queue can carry
     ├── HandlerCrashed            the process of a handler ended before the handler did
-    ├── NoRoute                   nobody handles this request type
+    ├── NoRoute                   a dispatcher runs no route of that name
     └── AdapterError              the queue did not do it; `.temporary` and `.in_doubt` say how
         ├── Unavailable           not reachable, throttled, restarting: temporary
         ├── LeaseLost             the delivery is no longer ours
@@ -73,7 +73,7 @@ class HandlerCrashed(PulpoError):
 
 
 class NoRoute(PulpoError):
-    """No handler is registered for the request type of this message."""
+    """A dispatcher runs no route of that name; the text lists those that it runs."""
 
 
 class AdapterError(PulpoError):
