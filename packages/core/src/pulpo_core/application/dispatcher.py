@@ -104,7 +104,7 @@ class Dispatcher:
         self._failure: BaseException | None = None
         self._others: Others | None = None
         self._queues: dict[str, Queue] = {}
-        self._receiving = self._ended = False
+        self._ended = False
         self._all_open = asyncio.Event()
 
     @property
@@ -139,7 +139,7 @@ class Dispatcher:
             return Phase.ENDED
         if self._stopped_early:
             return Phase.DRAINING
-        return Phase.RECEIVING if self._receiving else Phase.STARTING
+        return Phase.RECEIVING if self._all_open.is_set() else Phase.STARTING
 
     @property
     def progress(self) -> Mapping[str, Progress]:
@@ -232,7 +232,6 @@ class Dispatcher:
             self._processes = self._pool(stack)
             await self._open_routes(stack, threads)
             if not self._stopped_early:
-                self._receiving = True
                 self._all_open.set()
                 await asyncio.sleep(0)  # who waited for that goes first
                 await self._run_pumps()
