@@ -1,8 +1,10 @@
 """One publisher for all queues of an application."""
 
+import asyncio
+
 import pytest
 
-from pulpo_core import ConfigurationError, Message, Publishers, PulpoError
+from pulpo_core import ConfigurationError, Message, Publishers, PulpoError, Unavailable
 from pulpo_core.testing import virtual_time
 
 from .fakes import FaultyAdapter, fresh_url, payload, stored
@@ -65,3 +67,18 @@ async def test_it_is_open_once_at_a_time():
             await publisher.__aenter__()
     async with publisher:
         pass
+
+
+@virtual_time
+async def test_nobody_waits_for_ever_when_a_driver_is_cancelled_while_it_opens_a_queue():
+    async def cancelled():
+        if left:
+            raise left.pop()
+
+    left = [asyncio.CancelledError()]
+    adapter = FaultyAdapter(on_open=cancelled)
+    async with Publishers(default=fresh_url(), adapter=adapter) as publisher, asyncio.timeout(1000):
+        with pytest.raises(Unavailable, match="cancelled"):
+            await publisher.publish(payload(1))
+
+        assert (await publisher.publish(payload(2))).id

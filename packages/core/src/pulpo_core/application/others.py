@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from pulpo_core.domain.errors import Unavailable
 from pulpo_core.ports.adapter import Queue
 
 
@@ -53,9 +54,19 @@ class Others:
             async with self._open_queue(url) as queue:
                 opened.set_result(queue)
                 await self._enough.wait()
+        except asyncio.CancelledError:
+            if not opened.done():  # by its driver, or with everything else: whoever waits must not wait for ever
+                self._give_up(url, opened, Unavailable("opening the queue was cancelled"))
+            raise
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the queue, or else to the run
             if opened.done():
+                del self._queues[url]
                 self._on_failure(error)
             else:
-                del self._queues[url]
-                opened.set_exception(error)
+                self._give_up(url, opened, error)
+
+    def _give_up(self, url: str, opened: asyncio.Future[Queue], error: Exception) -> None:
+        """Tell those who wait that it cannot be opened; the next call tries again."""
+        del self._queues[url]
+        opened.set_exception(error)
+        opened.exception()  # nobody may be waiting any more
