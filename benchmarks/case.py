@@ -149,6 +149,7 @@ class Group:
         baseline: name of the case that the others are divided by.
         server: a context around all rounds, for a broker; gives environment variables to the cases.
         along: what grows from case to case, where the plot is to show curves and not bars.
+        logarithmic: it grows, and the rates differ, by powers of ten.
     """
 
     title: str
@@ -157,6 +158,7 @@ class Group:
     goals: Sequence[Goal] = ()
     server: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_server
     along: str = ""
+    logarithmic: bool = False
 
     def case(self, name: str) -> Case:
         """The case of that name."""

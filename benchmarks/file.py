@@ -152,31 +152,6 @@ async def pulpo_whole(bench: Bench) -> None:
         bench.check(dispatcher.ledgers["bench"].acked, bench.messages, "acked")
 
 
-async def pulpo_behind(bench: Bench) -> None:
-    """Urgent messages behind which a backlog waits: what is measured is these."""
-    from pulpo_core import Envelope
-
-    with folder() as path:
-        async with opened(path) as queue:
-            for _ in range(BACKLOG // 500):
-                await queue.publish([Envelope(body=BODY, priority=9) for _ in range(500)])
-            with bench.measure("publish"):
-                await publish(queue, bench.messages, tasks=1)
-            with bench.measure("drain"):
-                bench.check(await _drain_some(queue, bench.messages), bench.messages, "handled")
-
-
-async def _drain_some(queue: Any, count: int) -> int:
-    from datetime import timedelta
-
-    from pulpo_core import Ack, Settling
-
-    for _ in range(count):
-        (delivery,) = await queue.receive(1, timedelta())
-        await queue.settle([Settling(delivery, Ack())])
-    return count
-
-
 async def pulpo_memory(bench: Bench, *, waiting: int) -> None:
     """A worker handles some messages, of a queue that another process has filled, and in which so many are left."""
     from pulpo_core import Dispatcher, Route, Until
@@ -460,20 +435,6 @@ async def peer_at_once(bench: Bench, *, make: Callable[[Path], Peer]) -> None:
         bench.check(sum(taker.result() for taker in takers), bench.messages, "handled")
 
 
-def peer_behind(bench: Bench, *, make: Callable[[Path], Peer]) -> None:
-    """Messages taken out of a backlog: what is measured is these."""
-    with folder() as path:
-        queue = make(path)
-        for _ in range(BACKLOG):
-            queue.put()
-        with bench.measure("publish"):
-            for _ in range(bench.messages):
-                queue.put()
-        with bench.measure("drain"):
-            for _ in range(bench.messages):
-                bench.check(queue.take(), True, "taken")
-
-
 def _ahead(case: str, against: str, *, publish: float, drain: float) -> list[Goal]:
     """By these factors at least, in messages a second."""
     factors = {"publish": publish, "drain": drain}
@@ -500,12 +461,6 @@ def _peers() -> Iterator[Case]:
         yield Case(name=f"{name}, {HANDLERS} at once", run=run, messages=1000, peer=True)
 
 
-def _behind(name: str, make: Callable[[Path], Peer], messages: int) -> Case:
-    run = partial(peer_behind, make=make)
-    return Case(name=f"{name}{BEHIND}", run=run, messages=messages, warm_up=0, peer=True, timeout=900)
-
-
-BEHIND = f", behind {BACKLOG:,}"
 STEPS = "pulpo-messaging's steps"
 FLUSHED, WRITTEN = f"pulpo, {HANDLERS} at once", f"pulpo, {HANDLERS} at once, written"
 EVERYTHING_FLUSHED = f"pulpo, {HANDLERS} at once, all flushed"
@@ -525,10 +480,6 @@ GROUP = Group(
         Case(name=ONE_BY_ONE, run=partial(pulpo, tasks=1), messages=1000),
         Case(name=WHOLE, run=pulpo_whole, messages=10_000),
         *_peers(),
-        Case(name=f"pulpo{BEHIND}", run=pulpo_behind, messages=300, warm_up=0),
-        _behind("huey", Huey, 300),
-        _behind("litequeue", partial(LiteQueue, level="NORMAL"), 20),
-        _behind(STEPS, LegacySteps, 10),
         Case(name=LEAN, run=partial(pulpo_memory, waiting=0), messages=2000, warm_up=0),
         Case(name=LADEN, run=partial(pulpo_memory, waiting=BACKLOG), messages=2000, warm_up=0, baseline=LEAN),
         Case(name=ALONE, run=partial(pulpo_latency, others=0), messages=1000),
@@ -546,8 +497,6 @@ GROUP = Group(
         *_ahead(WRITTEN, STEPS, publish=1, drain=12),
         *_ahead(WHOLE, "huey, tasks", publish=5, drain=5),
         Goal(case=ONE_BY_ONE, against="huey", figure="publish", of="rate", at_least=0.8),
-        Goal(case=f"pulpo{BEHIND}", against=f"{STEPS}{BEHIND}", figure="drain", of="rate", at_least=100),
-        Goal(case=f"pulpo{BEHIND}", against=ONE_BY_ONE, figure="drain", of="cpu_us", at_most=1.25),
         Goal(case=LADEN, against=LEAN, figure="memory of the worker", of="value", at_most=1.15),
         Goal(case=LADEN, against=LEAN, figure="handle some of many", at_most=1.5),
         Goal(case=BESIDE, against=ALONE, figure="publish p99", of="value", at_most=3),

@@ -73,11 +73,22 @@ def _lines(pyplot: Any, results: Results, blocks: list[str]) -> Any:
             axis.errorbar(
                 places, medians, _errors(points), label=name, color=next(colours[_is_ours(name)]), marker="o", capsize=3
             )
-        axis.set(xlabel=results.group.along, ylim=(0, None), xticks=sorted({case.at for case in results.cases()}))
+        axis.set_xlabel(results.group.along)
+        _scale(axis, sorted({case.at for case in results.cases()}), logarithmic=results.group.logarithmic)
         axis.set_title(f"{block}: messages/s (more is better)", loc="left", fontsize="medium")
         axis.legend(frameon=False, fontsize="small")
         axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _scale(axis: Any, places: list[float], *, logarithmic: bool) -> None:
+    if logarithmic:
+        axis.set_yscale("log")
+        axis.set_xscale("symlog", linthresh=min(place for place in places if place), linscale=0.5)  # from nothing on
+    else:
+        axis.set_ylim(0, None)
+    axis.set_xticks(places, [f"{place:,.0f}" for place in places])
+    axis.minorticks_off()
 
 
 def curves(results: Results, block: str) -> dict[str, list[tuple[float, float, float, float]]]:

@@ -23,9 +23,7 @@ from benchmarks import peers, plots, report  # noqa: E402 - after the path is ri
 from benchmarks.case import Case, Group  # noqa: E402
 from benchmarks.results import Results  # noqa: E402
 
-GROUPS = [
-    name for name in ("memory", "startup", "file", "beanstalkd", "sqs", "processes") if (HERE / f"{name}.py").exists()
-]
+GROUPS = ["memory", "startup", "file", "backlog", "beanstalkd", "sqs", "processes"]
 
 
 def main() -> int:
