@@ -322,6 +322,24 @@ def test_a_service_of_loafer_runs_with_its_environment(
     assert "pulpo: the environment: LOAFER_MAX_JOBS is now concurrency = 3" in outcome.err.splitlines()
 
 
+@pytest.mark.parametrize("command", ["explain", "simulate"])
+def test_every_command_that_is_about_an_application_takes_over_its_settings(
+    pulpo: Pulpo, jobs: str, command: str
+) -> None:
+    outcome = pulpo(command, "--queue", "memory://x", "--handler", f"{jobs}:email", "--legacy-config", "nowhere.json")
+
+    assert outcome.status == 2
+    assert outcome.complaint.startswith("pulpo: nowhere.json: cannot be read: ")
+
+
+def test_the_doctor_looks_at_settings_that_are_taken_over(pulpo: Pulpo) -> None:
+    outcome = pulpo("doctor", "--legacy-config", "nowhere.json", "--json")
+
+    [finding] = [each for each in outcome.json if each["check"] == "settings"]
+    assert (outcome.status, finding["level"]) == (1, "error")
+    assert finding["found"].startswith("nowhere.json: cannot be read: ")
+
+
 @pytest.mark.parametrize(
     ("file", "line"),
     [

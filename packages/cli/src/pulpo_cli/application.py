@@ -135,15 +135,25 @@ class Given:
     legacy_config: str | None = None
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
-    def read(self) -> Loaded:
-        """The settings of files, environment and command line. Tells what is not as it should be.
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> Given:
+        """What `application_options` have found, taken out of *options*: the rest is the command's own."""
+        names = [field.name for field in attrs.fields(cls) if field.name != "options"]
+        return cls(**{name: options.pop(name) for name in names if name in options})
+
+    def loaded(self) -> Loaded:
+        """The settings of files, environment and command line.
 
         Raises:
             WrongSettings: see `read_settings`.
         """
         command_line = {name: value for name, value in self.options.items() if name in _SETTINGS}
         weakest = None if self.legacy_config is None else legacy_source(self.legacy_config)
-        loaded = read_settings(files=self.settings_files, command_line=command_line, weakest=weakest)
+        return read_settings(files=self.settings_files, command_line=command_line, weakest=weakest)
+
+    def read(self) -> Loaded:
+        """The same as `loaded`, and tells a person what is not as it should be."""
+        loaded = self.loaded()
         if session().leash is None:  # else the supervisor has said it
             for warning in loaded.warnings:
                 complain(warning)

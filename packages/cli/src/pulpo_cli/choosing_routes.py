@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
 
 import attrs
 import rich_click as click
@@ -28,15 +27,6 @@ from .application import Given
 def is_application(text: str | None) -> bool:
     """Whether *text* is ``MODULE:OBJECT`` and not the name of a route, which may be a URL."""
     return text is not None and ":" in text and "://" not in text
-
-
-#: The options that say which application is meant; a command's others are its own.
-_OF_THE_APPLICATION: Final = ("app", "queue", "handlers", "translator", "error_handler", "settings_files")
-
-
-def application_in(options: dict[str, Any]) -> Given:
-    """Which application *options* name, taken out of them."""
-    return Given(**{name: options.pop(name) for name in _OF_THE_APPLICATION if name in options})
 
 
 def chosen_routes(route: str | None, given: Given) -> Sequence[Route]:

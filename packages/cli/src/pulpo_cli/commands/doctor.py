@@ -11,8 +11,7 @@ import attrs
 import rich_click as click
 
 from pulpo_cli import errors
-from pulpo_cli.application import application_options
-from pulpo_cli.choosing_routes import application_in
+from pulpo_cli.application import Given, application_options
 from pulpo_cli.doctor.examination import Examination, Finding
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option
@@ -40,7 +39,7 @@ def doctor(*, strict: bool, as_json: bool, **given: Any) -> int:
     error.
     """
     examination = Examination()
-    asyncio.run(examination.application(application_in(given)))
+    asyncio.run(examination.application(Given.among(given)))
     if as_json:
         say_json([_document(finding) for finding in examination.findings])
     else:

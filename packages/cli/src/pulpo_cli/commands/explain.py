@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import rich_click as click
 
-from pulpo_cli.application import application_options
-from pulpo_cli.choosing_routes import Fitted, application_in, chosen_routes, fitted
+from pulpo_cli.application import Given, application_options
+from pulpo_cli.choosing_routes import Fitted, chosen_routes, fitted
 from pulpo_cli.explain.words import VERBS, rows
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option
@@ -32,7 +32,7 @@ def explain(*, route: str | None, as_json: bool, **given: Any) -> None:
     ROUTE is the name of a route of APP; without it, all of them are explained. What is said is found out by asking the
     policy, fitted to what the queue promises. The queue is opened for a moment, and nothing is received.
     """
-    explained = [fitted(each) for each in chosen_routes(route, application_in(given))]
+    explained = [fitted(each) for each in chosen_routes(route, Given.among(given))]
     for each in explained:
         if each.guess:
             note(f"{each.route.name}: its queue could not be asked, so its adapter's best is told ({each.guess})")

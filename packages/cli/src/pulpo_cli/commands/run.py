@@ -136,8 +136,9 @@ def _tell_of_killed(accounts: Sequence[Account], tell: Teller) -> None:
 def _given(options: dict[str, Any], leash: Leash | None) -> Given:
     if leash is not None and options.get("max_messages") is not None:
         options["max_messages"] = leash.orders.max_messages
-    own = {field.name: options.pop(field.name) for field in attrs.fields(Given) if field.name in options}
-    return Given(**own, options={name: value for name, value in options.items() if value is not None})
+    return attrs.evolve(
+        Given.among(options), options={name: value for name, value in options.items() if value is not None}
+    )
 
 
 def _shared(settings: Settings, leash: Leash | None) -> Settings:

@@ -11,7 +11,7 @@ import attrs
 import rich_click as click
 
 from pulpo_cli.application import Given, application_options
-from pulpo_cli.choosing_routes import application_in, chosen_routes, fitted
+from pulpo_cli.choosing_routes import chosen_routes, fitted
 from pulpo_cli.frame import Command
 from pulpo_cli.options import SPAN, json_option
 from pulpo_cli.output import note, say_json
@@ -87,7 +87,7 @@ def simulate(*, route: str | None, as_json: bool, **options: Any) -> None:
 
 
 def _premises(route: str | None, options: dict[str, Any]) -> Premises:
-    policy, capabilities = _of_route(route, application_in(options))
+    policy, capabilities = _of_route(route, Given.among(options))
     return Premises(
         policy=_changed(policy, options), capabilities=capabilities, takes=options["handling"] or timedelta()
     )

@@ -25,7 +25,7 @@ from pulpo_core import (
     display_name,
     open_queue,
 )
-from pulpo_core.config import Loaded, Settings, read_settings
+from pulpo_core.config import Loaded, Settings
 
 from .checks import CHECKS, Opened, check_clock, diagnosis_of
 
@@ -88,7 +88,7 @@ class Examination:
 
     def _settings(self, given: Given) -> Loaded | None:
         try:
-            loaded = read_settings(files=given.settings_files)
+            loaded = given.loaded()
         except PulpoError as error:
             self.note(PROCESS, *_each_line(error))
             return None
