@@ -83,8 +83,10 @@ def _lines(pyplot: Any, results: Results, blocks: list[str]) -> Any:
 
 def _scale(axis: Any, places: list[float], *, logarithmic: bool) -> None:
     if logarithmic:
+        step = min(place for place in places if place)
         axis.set_yscale("log")
-        axis.set_xscale("symlog", linthresh=min(place for place in places if place), linscale=0.5)  # from nothing on
+        axis.set_xscale("symlog", linthresh=step, linscale=0.5)  # from nothing on
+        axis.set_xlim(-step / 4, places[-1] * 1.5)
     else:
         axis.set_ylim(0, None)
     axis.set_xticks(places, [f"{place:,.0f}" for place in places])
