@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+#: What ends a command in order.
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
@@ -22,7 +23,7 @@ class Interrupts:
         self._pending = False
 
     def __enter__(self) -> Interrupts:
-        self._before: dict[int, Any] = {each: signal.signal(each, self._on_signal) for each in _SIGNALS}
+        self._before: dict[int, Any] = {each: signal.signal(each, self._on_signal) for each in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
 import attrs
@@ -11,6 +10,7 @@ import rich_click as click
 
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
+from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.moving import Accounts, Moving
 from pulpo_cli.options import json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
@@ -85,7 +85,7 @@ class MoveRun:
         return errors.DONE
 
     async def _move(self, moving: Moving) -> int:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(each, moving.stop)
         await moving.run()
         if moving.stopped:

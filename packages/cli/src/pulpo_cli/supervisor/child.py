@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 
+from pulpo_cli.interrupts import SIGNALS
+
 
 def begin(orders: str, *arguments: str) -> None:
     """Run the command line that the supervisor was started with."""
-    for each in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group: the supervisor has them, and tells us
+    for each in SIGNALS:  # sent to a whole group: the supervisor has them, and tells us
         signal.signal(each, lambda *_: None)
     from pulpo_cli.main import main  # noqa: PLC0415 - signals reach the imports as well
     from pulpo_cli.session import Session  # noqa: PLC0415 - as above

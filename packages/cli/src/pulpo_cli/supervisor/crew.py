@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, assert_never
+from typing import assert_never
 
 import attrs
 
+from pulpo_cli import errors
+from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.units import plural, span
 from pulpo_core import Clock, PulpoError, Report, SystemClock
 
 from .account import Account, added_ledgers, added_requests, folded, shares
 from .changes import changes, flaw_in
 from .leash import Orders
-from .verdict import FAILED, Again, Done, Ending, Past, StopAll, verdict
+from .verdict import Again, Done, Ending, Past, StopAll, verdict
 from .worker import Worker
 
 log = logging.getLogger("pulpo.run")
-
-UNSETTLED: Final = 130
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
 
 #: Starts a worker with its orders and the command line.
 Start = Callable[[Orders, Sequence[str], Clock], Awaitable[Worker]]
@@ -101,13 +97,13 @@ class Crew:
         self._signals = 0
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  # another one for each generation of the code
-        self._status = 0
+        self._status = errors.DONE
         self._failure = ""
 
     async def run(self) -> Report:
         """Run to the end of all workers, with the signals of this process."""
         loop = asyncio.get_running_loop()
-        for each in _SIGNALS:
+        for each in SIGNALS:
             loop.add_signal_handler(each, self._on_signal)
         try:
             async with asyncio.TaskGroup() as watching:
@@ -118,7 +114,7 @@ class Crew:
                         places.create_task(self._fill(place))
                 self._stopping.set()
         finally:
-            for each in _SIGNALS:
+            for each in SIGNALS:
                 loop.remove_signal_handler(each)
         return self._report()
 
@@ -150,10 +146,10 @@ class Crew:
     def _note_no_start(self, place: Place, error: OSError) -> Ending:
         before = place.orders()
         account = Account(
-            place=place.number + 1, status=FAILED, paused=before.paused, failure=f"cannot be started: {error}"
+            place=place.number + 1, status=errors.FAILED, paused=before.paused, failure=f"cannot be started: {error}"
         )
         place.accounts = folded([*place.accounts, account])
-        ending = Ending(status=FAILED, age=timedelta())
+        ending = Ending(status=errors.FAILED, age=timedelta())
         place.past = place.past.after(ending)
         return ending
 
@@ -162,7 +158,7 @@ class Crew:
         lost = not account.final and bool(account.ledgers)
         if lost:
             log.error("worker %d %s%s", account.place, ending, _in_hand(account))
-        self._status = self._status or (UNSETTLED if lost else ending.status if account.final else 0)
+        self._status = self._status or (errors.STOPPED if lost else ending.status if account.final else 0)
         self._failure = self._failure or account.failure
 
     async def _goes_on(self, place: Place, ending: Ending) -> bool:
@@ -205,7 +201,7 @@ class Crew:
         elif self._signals == 2:
             log.warning("stopping now: what runs is cancelled and given back")
         else:
-            self._status = UNSETTLED
+            self._status = errors.STOPPED
         self._stop()
 
     def _stop(self) -> None:

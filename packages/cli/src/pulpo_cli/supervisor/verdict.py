@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from pulpo_cli import errors
 from pulpo_core import Backoff, JitterMode
 
 #: A worker that ended sooner than this after its start has not got over what it stumbled on.
@@ -20,10 +21,7 @@ GIVE_UP_AFTER: Final = 10
 _BACKOFF: Final = Backoff(base=timedelta(milliseconds=250), cap=timedelta(seconds=5), jitter=JitterMode.NONE)
 
 #: Statuses that say that the deployment is wrong: another process would fare no better.
-_WRONG: Final = frozenset({2, 4, 6})
-
-_UNREACHABLE: Final = 3
-FAILED: Final = 1
+_WRONG: Final = frozenset({errors.USAGE, errors.NO_APPLICATION, errors.UNSUPPORTED})
 
 
 @attrs.frozen(kw_only=True)
@@ -93,10 +91,10 @@ def verdict(ending: Ending, past: Past, *, proven: bool, stopping: bool) -> Verd
         proven: this worker or another one has had its queues open, so the broker has been there.
         stopping: all are to end.
     """
-    if stopping or ending.status == 0:
+    if stopping or ending.status == errors.DONE:
         return Done()
-    if ending.status in _WRONG or (ending.status == _UNREACHABLE and not proven):
+    if ending.status in _WRONG or (ending.status == errors.UNREACHABLE and not proven):
         return StopAll(ending.status)
     if past.quick >= GIVE_UP_AFTER:
-        return StopAll(ending.status if ending.status > 0 else FAILED, gave_up=True)
+        return StopAll(ending.status if ending.status > 0 else errors.FAILED, gave_up=True)
     return Again(_BACKOFF.delay(past.quick, 0))
