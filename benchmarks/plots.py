@@ -109,4 +109,4 @@ def _errors(points: Any) -> list[list[float]]:
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith("pulpo") and not name.startswith("pulpo-messaging")
+    return "pulpo" in name and "pulpo-messaging" not in name
