@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import attrs
 import pytest
@@ -18,6 +19,7 @@ from pulpo_core import (
     BuryMessage,
     Dispatcher,
     FollowUp,
+    Handlers,
     Message,
     Policy,
     PulpoJson,
@@ -84,6 +86,12 @@ async def handle(tracing, url, handler, **options):
 
 async def nothing(message):
     """A handler."""
+
+
+def tell_where(payload):
+    """A handler that writes down in which span it runs."""
+    context = trace.get_current_span().get_span_context()
+    Path(payload).write_text(f"{context.trace_id:x} {context.span_id:x}")
 
 
 # ------------------------------------------------------------------------------------------------------------ send
@@ -161,6 +169,18 @@ async def test_a_publisher_that_tells_nothing_does_not_fill_the_memory(traces, u
 
 
 # --------------------------------------------------------------------------------------------------------- process
+
+
+@pytest.mark.timeout(90)
+async def test_a_handler_in_a_process_runs_within_the_span_too(traces, url, tmp_path):
+    tracing, note, handlers = traces.tracing(), tmp_path / "note", Handlers()
+    handlers.add("tell", tell_where, runs_in="process")
+    await publish(tracing, url, Message(request_type="tell", body={"payload": str(note)}))
+
+    await handle(tracing, url, handlers)
+
+    context = traces.one("process ").context
+    assert note.read_text() == f"{context.trace_id:x} {context.span_id:x}"
 
 
 async def test_handling_is_a_span_that_links_to_the_producer(traces, url):

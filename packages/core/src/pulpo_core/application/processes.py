@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -33,6 +34,7 @@ from pulpo_core.domain.message import Message
 from pulpo_core.domain.wording import error_text
 
 from .binding import BoundHandler, bind
+from .luggage import Luggage, packed
 from .places import Places
 from .threads import Threads
 
@@ -98,7 +100,7 @@ class Processes:
             HandlerCrashed: the process ended before the handler did.
             Exception: whatever the handler raised.
         """
-        request = functools.partial(_request, handler.name, message, delivery)
+        request = functools.partial(_request, handler.name, message, delivery, packed())
         worker = self._take()
         try:
             answer = await self._threads.submit(lambda: worker.ask(request()), contextvars.Context()).future
@@ -202,9 +204,9 @@ def _signals_held_back() -> Any:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _request(name: str, message: Message, delivery: Delivery) -> bytes:
+def _request(name: str, message: Message, delivery: Delivery, luggage: Luggage) -> bytes:
     """What a process needs to call a handler. A receipt is nobody's business but the adapter's, and stays here."""
-    return pickle.dumps((name, message, attrs.evolve(delivery, receipt=None)))
+    return pickle.dumps((name, message, attrs.evolve(delivery, receipt=None), luggage))
 
 
 # --------------------------------------------------------------------------------------------------- in the process
@@ -231,16 +233,24 @@ def _end_with_worker() -> None:
 
 def _answer(request: bytes) -> bytes:
     try:
-        name, message, delivery = pickle.loads(request)
+        name, message, delivery, luggage = pickle.loads(request)
         call = _bound(name).prepare(message, delivery)
     except TranslationError as error:
         return pickle.dumps(_Unfit(error))
     except Exception as error:  # noqa: BLE001 - importing the handler's module may raise anything
         return pickle.dumps(_raised(error))
     try:
-        return _portable(_returned(call()))
+        return _portable(_returned(_called(call, luggage)))
     except Exception as error:  # noqa: BLE001 - the boundary around handlers
         return pickle.dumps(_raised(error))
+
+
+def _called(call: Callable[[], Any], luggage: Luggage) -> Any:
+    with contextlib.ExitStack() as stack:
+        for context in luggage:
+            stack.enter_context(context)
+        return call()
+    raise AssertionError("what goes along with a message keeps no exception to itself")
 
 
 @functools.cache

@@ -10,7 +10,8 @@ SDK and exporter are the application's. Without them spans cost little and go no
 
 Publishing is a span ``send {queue}``, whose context travels in the message's header, ``traceparent`` and
 ``tracestate``. Handling is a span ``process {queue}`` that links to it, or with ``join=True`` is its child. What the
-handler begins by itself is a child of ``process``, and so are the follow-up messages that it returns.
+handler begins by itself is a child of ``process``, in whichever thread or process it runs, and so are the follow-up
+messages that it returns.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from pulpo_core.application.luggage import take_along
 from pulpo_core.application.publishing import MessagePublisher, open_publisher
 from pulpo_core.application.route import Route
 from pulpo_core.application.synchronous import SyncPublisher, open_publisher_sync
@@ -64,6 +66,27 @@ class _Processing:
     route: str
     span: Span
     ended_at: int | None = None
+
+
+class _Here(AbstractContextManager["_Here"]):
+    """A context that is entered where it is brought: in the process of a handler."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> _Here:
+        self._token = current.attach(self._context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        current.detach(self._token)
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, str]], _Here], tuple[dict[str, str]]]:
+        return _brought, (_injected(self._context),)
+
+
+def _brought(carrier: dict[str, str]) -> _Here:
+    return _Here(_PROPAGATOR.extract(carrier, context=Context()))
 
 
 class Tracing:
@@ -134,7 +157,9 @@ class Tracing:
         async def process(message: Message, delivery: Delivery, call_next: Next) -> Any:
             span = self._consumer(name, _carrier(message), {**fixed, **_facts(message, delivery)})
             # Never detached: the context is this message's own. Its error handler and its follow-ups see the span too.
-            current.attach(trace.set_span_in_context(span))
+            here = trace.set_span_in_context(span)
+            current.attach(here)
+            take_along(_Here(here))
             processing = _Processing(route.name, span)
             if route.name in self._observed:
                 self._processing[delivery] = processing
@@ -202,13 +227,11 @@ class Tracing:
             context=_PROPAGATOR.extract(parent, context=Context()) if parent else None,
             attributes={**fixed, **_facts(message, None)},
         )
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier, context=trace.set_span_in_context(span))
         if is_told:
             self._wait_for(message.uid or "", span)
         else:
             span.end()
-        return message.with_header(**carrier)
+        return message.with_header(**_injected(trace.set_span_in_context(span)))
 
     def _wait_for(self, uid: str, span: Span) -> None:
         self._sending[uid] = span
@@ -258,6 +281,13 @@ def _facts(message: Message, delivery: Delivery | None) -> dict[str, Any]:
 def _carrier(message: Message) -> dict[str, str]:
     header = message.header
     return {name: header[name] for name in _CARRIED if isinstance(header.get(name), str)}
+
+
+def _injected(context: Context) -> dict[str, str]:
+    """*context* as headers."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, context=context)
+    return carrier
 
 
 def _links(producer: Context) -> list[Link]:
