@@ -1,11 +1,17 @@
 """How values on the command line are read."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 import pytest
 
-from pulpo_cli.options import SPAN, WHEN
+from pulpo_cli.options import QUEUE, SPAN, WHEN
+from pulpo_core import Message
+
+from .actors import publish
+from .conftest import Pulpo
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,32 @@ def test_a_span_that_is_none_says_how_to_write_one() -> None:
     assert SPAN.convert("500ms", None, None) == timedelta(milliseconds=500)
     with pytest.raises(click.BadParameter, match="write 500ms, 30s, 5m, 12h or 7d"):
         SPAN.convert("a while", None, None)
+
+
+@pytest.fixture
+def configured(application: Callable[[str], str], url: str) -> str:
+    """A working directory whose settings know a queue for all routes, and one of the route `mail`: the latter's URL."""
+    application("")  # its fixture has made the directory and gone there
+    mail = f"{url}-mail"
+    Path("pulpo.toml").write_text(f"[pulpo]\nqueue = '{url}'\n[pulpo.routes.mail]\nqueue = '{mail}'\n")
+    return mail
+
+
+def test_a_queue_can_be_named_by_its_route(configured: str) -> None:
+    assert QUEUE.convert("mail", None, None) == configured
+
+
+def test_an_empty_text_names_no_queue_at_all(configured: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"'' is not a queue URL such as .* nor one of the routes mail$"):
+        QUEUE.convert("", None, None)
+
+
+def test_every_command_takes_the_name_of_a_route_where_it_takes_a_queue(
+    pulpo: Pulpo, configured: str, url: str
+) -> None:
+    publish(url, Message())
+
+    assert pulpo("move", "--yes", "--queue", url, "--to", "mail").out == "moved 1 message\n"
+    assert pulpo("stats", "--queue", "mail", "--json").json["ready"] == 1
+    assert pulpo("pause", "--queue", "mail").out == f"paused {configured}, for everybody\n"
+    assert pulpo("resume", "--queue", "mail").out == f"resumed {configured}, for everybody\n"

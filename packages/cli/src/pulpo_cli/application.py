@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import rich_click as click
@@ -26,10 +26,9 @@ from pulpo_core.config import (
 )
 
 from .loading import load_application, load_handlers, make_importable
+from .options import together
 from .output import complain
 from .session import session
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 settings_option = click.option(
     "--settings",
@@ -40,7 +39,8 @@ settings_option = click.option(
     help="A further file like pulpo.toml. Repeatable, the last is the strongest.",
 )
 
-_OPTIONS: Final = (
+#: Let a command take APP, or the options that make a route.
+application_options = together(
     click.argument("app", required=False),
     click.option("--queue", metavar="URL", help="Without APP: the queue.  [env var: PULPO_QUEUE]"),
     click.option(
@@ -77,13 +77,6 @@ _OF_THE_DISPATCHER: Final = (
     *("concurrency", "threads", "process_pool", "grace", "thread_grace"),
     *("once", "burst", "max_messages", "max_empty_polls", "poll_interval", "traces"),
 )
-
-
-def application_options(function: F) -> F:
-    """Let a command take APP, or the options that make a route."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,17 @@ import rich_click as click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def together(*declared: Callable[[Any], Any]) -> Callable[[F], F]:
+    """What lets a command take all of *declared*, in this order in its help."""
+
+    def declare(function: F) -> F:
+        for each in reversed(declared):
+            function = each(function)
+        return function
+
+    return declare
+
+
 class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
     """A time span: ``500ms``, ``30s``, ``5m``, ``12h``, ``7d``; a bare number is seconds."""
 
@@ -74,7 +85,7 @@ class Queue(click.ParamType):  # type: ignore[type-arg]  # as above
         text = str(value)
         if "://" in text:
             return text
-        queues = _queues_of_settings()
+        queues = {name: url for name, url in _queues_of_settings().items() if name}
         if text not in queues:
             known = f", nor one of the routes {', '.join(queues)}" if queues else ""
             self.fail(f"{text!r} is not a queue URL such as file:///var/spool/shop.db?queue=mail{known}", param, ctx)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import rich_click as click
@@ -13,16 +13,20 @@ from pulpo_core import Queue, open_queue
 
 from . import errors
 from .control_client import ask_workers
+from .options import QUEUE, together
 from .output import complain, say, say_json
 from .units import plural
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def subject_options(function: F) -> F:
-    """Let a command take ROUTE or --queue. Not from the environment: pausing for everybody wants to be said."""
-    with_queue = click.option("--queue", metavar="URL", help="Instead of a route here: the queue, for everybody.")
-    return click.argument("route", required=False)(with_queue(function))
+#: Let a command take ROUTE or --queue. Not from the environment: pausing for everybody wants to be said.
+subject_options = together(
+    click.argument("route", required=False),
+    click.option(
+        "--queue",
+        type=QUEUE,
+        metavar="URL|ROUTE",
+        help="Instead of a route here: the queue, or that of a route, for everybody.",
+    ),
+)
 
 
 @attrs.frozen(kw_only=True)

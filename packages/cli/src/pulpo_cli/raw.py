@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 import rich_click as click
 
 from pulpo_core import InvalidMessage
 
 from .jobs import parse_json, split_pairs
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .options import together
 
 _SOURCES: Final = ("payload", "body", "body_file")
 
-_OPTIONS: Final = (
+#: Say what is sent.
+raw_options = together(
     click.option("--payload", metavar="TEXT", help="The body, as it is."),
     click.option("--body", metavar="JSON", help="The body, as it is, if it is JSON."),
     click.option("--body-file", type=click.File("rb"), metavar="FILE", help="The body is in a file, or - for stdin."),
@@ -24,27 +24,12 @@ _OPTIONS: Final = (
     click.option("--dedup-id", metavar="ID", help="FIFO: the same again within five minutes is dropped."),
 )
 
-_AWS: Final = (
+#: Say where AWS is, and as whom it is asked.
+aws_options = together(
     click.option("--region", metavar="NAME", help="Where it is, unless the configuration of AWS says so."),
     click.option("--profile", metavar="NAME", help="A profile of the configuration of AWS."),
     click.option("--endpoint-url", metavar="URL", help="Another server that speaks the protocol of AWS."),
 )
-
-
-def raw_options(command: F) -> F:
-    """The options that say what is sent."""
-    return _with(_OPTIONS, command)
-
-
-def aws_options(command: F) -> F:
-    """The options that say where AWS is, and as whom it is asked."""
-    return _with(_AWS, command)
-
-
-def _with(options: tuple[Callable[[F], F], ...], command: F) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def raw_body(given: Mapping[str, Any]) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import rich_click as click
 
 from pulpo_core import Dispatcher
 from pulpo_core.observers.health import HealthServer, Metrics
 
+from .options import together
 from .session import session
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger("pulpo.run")
 
-_OPTIONS: Final = (
+#: Let a command take the options of this module.
+telemetry_options = together(
     click.option(
         "--health-port",
         type=click.IntRange(0, 65535),
@@ -31,13 +30,6 @@ _OPTIONS: Final = (
         help="Tell OpenTelemetry what is published and handled.",
     ),
 )
-
-
-def telemetry_options(function: F) -> F:
-    """Let a command take the options of this module."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 def beside(dispatcher: Dispatcher, *, health_port: int | None, health_host: str | None) -> list[Any]:

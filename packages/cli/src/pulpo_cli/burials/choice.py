@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import rich_click as click
 
-from pulpo_cli.options import SPAN
+from pulpo_cli.options import SPAN, together
 from pulpo_core import Page, Queue, Record
 
 from .groups import type_of
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: So many buried messages are looked through for those that filters let through.
 SCAN: Final = 10_000
@@ -36,20 +34,14 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]  # generic since click
             self.fail(f"{value!r} is not a regular expression: {error}", param, ctx)
 
 
-_FILTERS: Final = (
+#: Let a command take filters, as the arguments of `Filter`.
+filter_options = together(
     click.option("--reason", "reasons", multiple=True, metavar="WORD", help="Buried for this reason. Repeatable."),
     click.option("--error", type=Pattern(), metavar="PATTERN", help="Whose error this regular expression finds."),
     click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this request type. Repeatable."),
     click.option("--older-than", type=SPAN, help="Buried longer ago than that."),
     click.option("--newer-than", type=SPAN, help="Buried less long ago than that."),
 )
-
-
-def filter_options(function: F) -> F:
-    """Let a command take filters, as the arguments of `Filter`."""
-    for option in reversed(_FILTERS):
-        function = option(function)
-    return function
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.moving import Accounts, Moving
-from pulpo_cli.options import json_option, queue_option, yes_option
+from pulpo_cli.options import QUEUE, json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
 from pulpo_cli.progress import progress
 from pulpo_cli.units import plural
@@ -23,7 +23,7 @@ _TOLD = 10  # of the messages that the other queue refused
 
 @click.command(cls=Command)
 @queue_option
-@click.option("--to", metavar="URL", required=True, help="The other queue.")
+@click.option("--to", type=QUEUE, metavar="URL|ROUTE", required=True, help="The other queue, or the route that has it.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most.")
 @click.option("--dry-run", is_flag=True, help="Open both queues, say how many are ready, and change nothing.")
 @yes_option
