@@ -46,14 +46,11 @@ class TestFile(AdapterContract):
 def insert(url: str, body: bytes) -> None:
     parts = urlsplit(url)
     connection = sqlite3.connect(parts.path, isolation_level=None)
-    connection.executescript("BEGIN IMMEDIATE; UPDATE meta SET value = value + 1 WHERE key = 'sequence';")
     connection.execute(
         "INSERT INTO message (id, queue, state, priority, published, uid, body) "
-        "SELECT meta.value, queue.id, 0, 65536, 0, '', ? FROM meta, queue "
-        "WHERE meta.key = 'sequence' AND queue.name = ?",
+        "SELECT next_id.id, queue.id, 0, 65536, 0, '', ? FROM next_id, queue WHERE queue.name = ?",
         (body, parse_qs(parts.query)["queue"][0]),
     )
-    connection.execute("COMMIT")
     connection.close()
 
 

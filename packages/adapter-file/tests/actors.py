@@ -47,7 +47,7 @@ async def publish(url: str, name: str, tasks: str, total: str = "-1") -> None:
             say("try", uid)
             body = b"x" * random.choice((10, 300, 3000))
             (answer,) = await queue.publish([Envelope(body=body, uid=uid, priority=random.randrange(3))])
-            say("ok" if isinstance(answer, str) else "failed", uid)
+            say("ok" if isinstance(answer, str) else "failed", uid, answer)
 
     async with opened(url) as queue, asyncio.TaskGroup() as group:
         for _ in range(int(tasks)):

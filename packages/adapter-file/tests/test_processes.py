@@ -24,6 +24,7 @@ async def test_eight_processes_share_one_file(path: Path) -> None:
     everything = Counter(f"p{number}-{count}" for number in range(4) for count in range(each))
     assert statuses == [0] * 8, "no error reached anybody"
     assert merged(producers, "ok") == everything
+    assert len({name for producer in producers for _, name in producer.said("ok")}) == 4 * each, "nor an id given twice"
     assert merged(workers, "acked") == everything, "none lost, none handled twice"
     assert not merged(workers, "refused")
     assert not merged(producers, "failed")

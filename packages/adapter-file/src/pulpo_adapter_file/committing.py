@@ -128,7 +128,6 @@ class Committer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(transaction)
-            transaction.finish()
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # some errors have rolled back already

@@ -10,9 +10,11 @@ imported    what was imported from elsewhere, so that nothing is imported twice
 meta        the last id given, and other single values
 ==========  ====================================================================================
 
-Two rules. An id is never given twice, not even after the table was empty: `meta.sequence` only
-grows. And every question that a running queue asks is answered by a partial index, so that its
-cost does not depend on how many messages wait, are delayed or are buried.
+Two rules. An id is never given twice, not even after the table was empty: the next one is above
+every message that is there and above `meta.sequence`, which a trigger raises when the newest goes.
+So storing a message writes nothing but the message and its index. And every question that a
+running queue asks is answered by a partial index, so that its cost does not depend on how many
+messages wait, are delayed or are buried.
 """
 
 from __future__ import annotations
@@ -88,8 +90,21 @@ CREATE INDEX finished ON archive (queue, finished, id);
 CREATE TABLE imported (source TEXT PRIMARY KEY, message INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+#: The page of `meta` was a third of what a publish writes and flushes. A trigger, so that whatever
+#: removes messages keeps the rule; the first removal covers all that are there, and the next find nothing to do.
+_IDS_OF_WHAT_IS_GONE: Final = """
+CREATE VIEW next_id (id) AS
+SELECT 1 + max((SELECT value FROM meta WHERE key = 'sequence'), coalesce((SELECT max(id) FROM message), 0));
+
+CREATE TRIGGER no_id_is_given_twice AFTER DELETE ON message
+WHEN old.id > (SELECT value FROM meta WHERE key = 'sequence')
+BEGIN
+    UPDATE meta SET value = max(old.id, (SELECT id - 1 FROM next_id)) WHERE key = 'sequence';
+END;
+"""
+
 #: Each brings a file from the version of its place to the next: never edited, only added to.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST,)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _IDS_OF_WHAT_IS_GONE)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -77,7 +77,7 @@ class Transaction(Reading):
         self.stirred: set[int] = set()
         self.weight = 4
         self._made: dict[Desk, int] = {}
-        self._sequence: int | None = None
+        self._next_id: int | None = None
 
     def change(self, statement: str, *values: Any) -> int:
         """Change rows; how many were."""
@@ -103,17 +103,11 @@ class Transaction(Reading):
 
     def take_ids(self, count: int) -> range:
         """*count* ids that were never given before."""
-        if self._sequence is None:
-            [sequence] = self.one("SELECT value FROM meta WHERE key = 'sequence'")
-            self._sequence = int(sequence)
-        first = self._sequence + 1
-        self._sequence += count
-        return range(first, first + count)
-
-    def finish(self) -> None:
-        """The last statement before the commit."""
-        if self._sequence is not None:
-            self.connection.execute("UPDATE meta SET value = ? WHERE key = 'sequence'", (self._sequence,))
+        if self._next_id is None:
+            [self._next_id] = self.one("SELECT id FROM next_id")
+        first = self._next_id
+        self._next_id += count
+        return range(first, self._next_id)
 
     def committed(self) -> None:
         """What was learned is true from now on."""
