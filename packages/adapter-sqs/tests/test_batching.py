@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pulpo_adapter_sqs.background import Background, background
-from pulpo_adapter_sqs.batching import Answer, Coalescer, chunks
+from pulpo_adapter_sqs.batching import AT_ONCE, Answer, Coalescer, chunks
 from pulpo_core import AdapterError, QueueNotFound, Unavailable
 
 
@@ -26,12 +27,15 @@ class Sends:
         self.go = asyncio.Event()
         self.go.set()
         self.error: Exception | None = None
+        self.silence: Unavailable | None = None
 
     async def __call__(self, entries: Sequence[int]) -> list[Answer]:
         self.batches.append(list(entries))
         await self.go.wait()
         if self.error:
             raise self.error
+        if self.silence:
+            return [self.silence] * len(entries)
         return [{"Id": str(entry)} for entry in entries]
 
 
@@ -105,6 +109,54 @@ async def test_in_order_one_request_follows_the_other(tasks: Background) -> None
         assert sends.batches == [list(range(10))]
         sends.go.set()
     assert sends.batches == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+
+
+async def test_of_many_requests_so_many_are_under_way_at_once_that_no_deadline_begins_before_its_turn(
+    tasks: Background,
+) -> None:
+    sends = Sends()
+    sends.go.clear()
+    submitted = asyncio.create_task(Coalescer[int](tasks, sends).submit(list(range(1000))))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(sends.batches) == AT_ONCE
+
+    sends.go.set()
+
+    assert await submitted == [{"Id": str(number)} for number in range(1000)]
+    assert sends.batches == [list(range(first, first + 10)) for first in range(0, 1000, 10)]
+
+
+async def test_when_nothing_is_answered_what_waits_for_its_turn_is_not_sent(tasks: Background) -> None:
+    sends = Sends()
+    sends.silence = Unavailable("no answer", in_doubt=True)
+    coalescer = Coalescer[int](tasks, sends)
+
+    answers = await coalescer.submit(list(range(1000)))
+
+    assert len(sends.batches) == AT_ONCE
+    assert answers[: 10 * AT_ONCE] == [sends.silence] * (10 * AT_ONCE)
+    for answer in answers[10 * AT_ONCE :]:
+        assert isinstance(answer, Unavailable)
+        assert not answer.in_doubt
+    sends.silence = None
+    assert await coalescer.submit([7]) == [{"Id": "7"}]
+
+
+async def test_whoever_is_told_to_slow_down_is_answered(tasks: Background) -> None:
+    sends = Sends()
+    sends.silence = throttled()
+    answers = await Coalescer[int](tasks, sends).submit(list(range(1000)))
+
+    assert answers == [sends.silence] * 1000
+    assert len(sends.batches) == 100
+
+
+def throttled() -> Unavailable:
+    """As it comes from an answer of AWS."""
+    error = Unavailable("slow down")
+    error.__cause__ = ClientError({"Error": {"Code": "ThrottlingException"}}, "SendMessageBatch")
+    return error
 
 
 async def test_a_request_outlives_the_caller_that_is_cancelled(tasks: Background) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -18,6 +19,13 @@ from .errors import from_code
 E = TypeVar("E")
 
 MAX_BATCH: Final = 10  # entries that SQS takes in one request
+
+#: Requests of one kind to one queue that are under way at once. The deadline of each begins when it is sent, so
+#: there may be any number to be sent after it.
+AT_ONCE: Final = 32
+
+#: So many requests in a row without an answer, or as many as go at once, and those that wait are not sent.
+_UNANSWERED: Final = 3
 
 Entry = Mapping[str, Any]
 
@@ -110,6 +118,9 @@ class Coalescer(Generic[E]):
             held up, and many fill each other's batches.
         size: bytes of an entry, which together are at most *max_bytes* in one request.
         in_order: sends one batch after another, and so keeps the order of the entries.
+
+    At most `AT_ONCE` requests are under way. When none of them is answered, those that wait for their turn are
+    not sent: AWS cannot be reached, and nobody should wait for a long row of deadlines to learn that.
     """
 
     tasks: Background
@@ -119,10 +130,16 @@ class Coalescer(Generic[E]):
     size: Callable[[E], int] = attrs.field(default=lambda _: 0, kw_only=True)
     max_bytes: int = attrs.field(default=1, kw_only=True)
     in_order: bool = attrs.field(default=False, kw_only=True)
-    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
-    _waiting: list[_Waiting[E]] = attrs.field(factory=list, init=False)
+    _waiting: deque[_Waiting[E]] = attrs.field(factory=deque, init=False)
+    _ready: deque[list[_Waiting[E]]] = attrs.field(factory=deque, init=False)
     _timer: asyncio.Handle | None = attrs.field(default=None, init=False)
     _sending: int = attrs.field(default=0, init=False)
+    _unanswered: int = attrs.field(default=0, init=False)
+
+    @property
+    def at_once(self) -> int:
+        """How many requests may be under way."""
+        return 1 if self.in_order else AT_ONCE
 
     async def submit(self, entries: Sequence[E]) -> list[Answer]:
         """Send *entries*; what became of each, in their order.
@@ -145,49 +162,67 @@ class Coalescer(Generic[E]):
         while len(self._waiting) >= MAX_BATCH:
             self._flush()
         if self._waiting and self._timer is None:
-            at_once = not self.linger or (self.eager and not self._sending)
-            self._timer = loop.call_soon(self._on_time) if at_once else loop.call_later(self.linger, self._on_time)
+            now = not self.linger or (self.eager and not self._sending)
+            self._timer = loop.call_soon(self._on_time) if now else loop.call_later(self.linger, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
         self._flush()
 
     def _flush(self) -> None:
-        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         if not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._ready += chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes)
+        self._send_ready()
+
+    def _send_ready(self) -> None:
         if self.tasks.closed:
-            _answer_all(batch, AdapterError("the queue was closed before this was sent"))
-            return
-        for part in chunks(batch, size=lambda each: self.size(each.entry), max_bytes=self.max_bytes):
+            self._refuse_ready(AdapterError("the queue was closed before this was sent"))
+        while self._ready and self._sending < self.at_once:
+            part = self._ready.popleft()
             self._sending += 1
             task = self.tasks.start(self._deliver(part))
             task.add_done_callback(partial(self._on_sent, part))
+
+    def _refuse_ready(self, error: AdapterError) -> None:
+        while self._ready:
+            _answer_all(self._ready.popleft(), error)
 
     def _on_sent(self, part: Sequence[_Waiting[E]], task: asyncio.Task[None]) -> None:
         self._sending -= 1
         if task.cancelled():
             _answer_all(part, closed_meanwhile())
-        elif self.eager and self._waiting and not self._sending:
+        self._send_ready()
+        if self.eager and self._waiting and not self._sending and not self.tasks.closed:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_soon(self._on_time)
 
     async def _deliver(self, part: Sequence[_Waiting[E]]) -> None:
         try:
-            answers = await self._sent([each.entry for each in part])
+            answers = await self.send([each.entry for each in part])
         except (AdapterError, ConfigurationError) as error:
             _answer_all(part, error)
             return
         for each, answer in zip(part, answers, strict=True):
             each.answer(answer)
+        self._note(answers[0])
 
-    async def _sent(self, entries: Sequence[E]) -> Sequence[Answer]:
-        if not self.in_order:
-            return await self.send(entries)
-        async with self._turn:
-            return await self.send(entries)
+    def _note(self, answer: Answer) -> None:
+        if not _is_silence(answer):
+            self._unanswered = 0
+            return
+        self._unanswered += 1
+        if self._unanswered >= max(self.at_once, _UNANSWERED):
+            self._unanswered = 0
+            self._refuse_ready(Unavailable(f"not sent, since AWS does not answer: {answer}"))
+
+
+def _is_silence(answer: Answer) -> bool:
+    """Whether a whole request has failed without a word of AWS about it."""
+    return isinstance(answer, Unavailable) and not hasattr(answer.__cause__, "response")
 
 
 def _answer_all(part: Sequence[_Waiting[E]], error: AdapterError | ConfigurationError) -> None:
