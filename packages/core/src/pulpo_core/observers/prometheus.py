@@ -67,9 +67,6 @@ BUCKETS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 #: How often the queues are counted.
 SAMPLE_EVERY: Final = timedelta(seconds=15)
 
-#: How often to look whether the queues are open by now.
-_UNTIL_OPEN: Final = timedelta(seconds=1)
-
 _STATES: Final = ("ready", "delayed", "reserved", "buried")
 
 
@@ -239,12 +236,14 @@ class _Depths:
         self._stats: Mapping[str, Any] = {}
 
     async def sample(self, every: timedelta, clock: Clock) -> None:
+        """Count on and on, once the queues are open."""
+        await self._dispatcher.until_open()
         while True:
             try:
                 self._stats = await self._dispatcher.stats()
             except Exception:  # the boundary around observers: counting must not end what is counted
                 log.exception("counting queues failed")
-            await clock.sleep((every if self._stats else min(every, _UNTIL_OPEN)).total_seconds())
+            await clock.sleep(every.total_seconds())
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus asks for."""
