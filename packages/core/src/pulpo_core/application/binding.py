@@ -1,14 +1,12 @@
-"""A user's callable, bound once: what it is, which arguments it wants, and how it is called.
+"""A user's callable, bound once: what it is, where it runs, and how it is called.
 
-All looking at signatures happens here, at registration; for a message only the bound getters run.
+All looking at it happens at registration; for a message only the bound getters run.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import sys
-import types
 import typing
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -17,64 +15,13 @@ from typing import Any
 
 import attrs
 
-from pulpo_core.domain.envelope import Delivery, Envelope
+from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import HandlerError
 from pulpo_core.domain.message import Message
 
+from .arguments import Arguments, Getter
 from .making import PerMessage
-from .structuring import is_structured, structurer
-
-if sys.version_info >= (3, 14):  # there annotations are evaluated when somebody asks for them, unless told otherwise
-    from annotationlib import Format, get_annotations
-
-    _AS_WRITTEN: dict[str, Any] = {"annotation_format": Format.FORWARDREF}
-
-    def _annotations_of(function: Any) -> Mapping[str, Any]:
-        return get_annotations(function, format=Format.FORWARDREF)
-else:
-    _AS_WRITTEN: dict[str, Any] = {}
-    _annotations_of = inspect.get_annotations
-
-Getter = Callable[[Message, Delivery], Any]
-
-
-def content_of(message: Message) -> Any:
-    """The payload of a simple job, else the whole body: what loafer calls content."""
-    body = message.body
-    return body["payload"] if len(body) == 1 and "payload" in body else body
-
-
-def metadata_of(message: Message, delivery: Delivery) -> dict[str, Any]:
-    """All there is to know about a message beside its body: broker's metadata, headers, identity, attempt."""
-    return {
-        **delivery.envelope.metadata,
-        **message.header,
-        "id": delivery.id,
-        "request_type": message.request_type,
-        "priority": message.priority,
-        "attempt": delivery.attempt,
-        "attempts": message.attempts,
-        "delay": message.delay,
-        "expiration": message.expiration,
-    }
-
-
-_BY_NAME: Mapping[str, Getter] = {
-    "message": lambda message, _: message,
-    "body": lambda message, _: message.body,
-    "payload": lambda message, _: message.payload,
-    "content": lambda message, _: content_of(message),
-    "metadata": metadata_of,
-    "delivery": lambda _, delivery: delivery,
-}
-
-_BY_ANNOTATION: Mapping[type, Getter] = {
-    Message: _BY_NAME["message"],
-    Delivery: _BY_NAME["delivery"],
-    Envelope: lambda _, delivery: delivery.envelope,
-}
-
-_UNSAID = inspect.Parameter.empty
+from .signatures import function_of, signature_of
 
 
 class RunsIn(StrEnum):
@@ -83,9 +30,6 @@ class RunsIn(StrEnum):
     LOOP = "loop"
     THREAD = "thread"
     PROCESS = "process"
-
-
-_MAPPINGS = (dict, Mapping, typing.Mapping)
 
 
 @attrs.frozen(kw_only=True, slots=True, eq=False)
@@ -146,10 +90,7 @@ def bind(handler: Any, *, timeout: timedelta | None = None, in_process: bool = F
     _refuse_generators(target, name)
     if in_process:
         _refuse_in_process(handler, name)
-    signature = _signature(target, name)
-    arguments = _Arguments(name, loafer_style=_is_loafer_style(signature))
-    for parameter in signature.parameters.values():
-        arguments.add(parameter)
+    arguments = Arguments(name, signature_of(target, name))
     return BoundHandler(
         name=name,
         target=target,
@@ -161,40 +102,6 @@ def bind(handler: Any, *, timeout: timedelta | None = None, in_process: bool = F
         stop=getattr(handler, "stop", None) if target is not handler and make is None else None,
         make=make,
     )
-
-
-class _Arguments:
-    """The arguments for one handler, found parameter by parameter.
-
-    A parameter that pulpo has nothing for keeps its default; what stands behind it goes by its name.
-    """
-
-    def __init__(self, handler: str, *, loafer_style: bool) -> None:
-        self.positional: list[Getter] = []
-        self.keywords: list[tuple[str, Getter]] = []
-        self.meanings: dict[str, str] = {}
-        self._handler = handler
-        self._loafer_style = loafer_style
-        self._by_name = False
-
-    def add(self, parameter: inspect.Parameter) -> None:
-        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            return
-        getter, meaning = _getter_for(parameter, self._handler, loafer_style=self._loafer_style)
-        if getter is None:
-            self._leave_out(parameter)
-            return
-        self.meanings[parameter.name] = meaning
-        if self._by_name or parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            self.keywords.append((parameter.name, getter))
-        else:
-            self.positional.append(getter)
-
-    def _leave_out(self, parameter: inspect.Parameter) -> None:
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-            self.positional.append(lambda *_: parameter.default)
-        else:
-            self._by_name = True
 
 
 def _target(handler: Any) -> Callable[..., Any]:
@@ -210,7 +117,7 @@ def _target(handler: Any) -> Callable[..., Any]:
 
 def _refuse_generators(target: Any, name: str) -> None:
     """A generator would be made and never run, and its message acknowledged: refuse it."""
-    function = _function_of(target)
+    function = function_of(target)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerError(f"{name} is a generator: remove its 'yield'; return a list of messages for follow-ups")
 
@@ -243,118 +150,6 @@ def is_async(target: Any) -> bool:
         target = target.func
     call = getattr(target, "__call__", None)  # noqa: B004 - asked of the method, since callables may be objects
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
-
-
-def _signature(target: Callable[..., Any], name: str) -> inspect.Signature:
-    try:
-        signature = inspect.signature(target, **_AS_WRITTEN)
-    except Exception as error:
-        raise HandlerError(f"{name}: its parameters cannot be read: {error}") from error
-    hints = _hints(inspect.unwrap(_function_of(target)))
-    preset = target.keywords if isinstance(target, functools.partial) else {}
-    parameters = [
-        each.replace(annotation=hints.get(each.name, _UNSAID))
-        for each in signature.parameters.values()
-        if each.name not in preset
-    ]
-    return signature.replace(parameters=parameters)
-
-
-def _function_of(target: Any) -> Any:
-    """The function that runs when *target* is called."""
-    while isinstance(target, functools.partial):
-        target = target.func
-    return target if inspect.isroutine(target) else type(target).__call__
-
-
-class _Unresolved:
-    """An annotation that names what cannot be found: most often what only type checkers import."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def _hints(function: Any) -> Mapping[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - names that are not there, and whatever evaluating annotations may raise
-        annotations = _annotations_of(function)
-        names = getattr(function, "__globals__", {})
-        return {name: _resolved(annotation, names) for name, annotation in annotations.items()}
-
-
-def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
-    """One annotation by itself, so that another's does not keep it from being understood."""
-
-    def probe() -> None: ...
-
-    probe.__annotations__ = {"it": annotation}
-    try:
-        return typing.get_type_hints(probe, globalns=names)["it"]
-    except Exception:  # noqa: BLE001 - as above
-        text = str(getattr(annotation, "__forward_arg__", annotation))
-        word = text.rpartition(".")[2]
-        return next((cls for cls in _BY_ANNOTATION if cls.__name__ == word), _Unresolved(text))
-
-
-def _is_loafer_style(signature: inspect.Signature) -> bool:
-    """``(message, metadata)``: there *message* is the content, unless its annotation says otherwise."""
-    return "metadata" in signature.parameters and "message" in signature.parameters
-
-
-def _getter_for(parameter: inspect.Parameter, name: str, *, loafer_style: bool) -> tuple[Getter | None, str]:
-    annotation = _without_none(parameter.annotation)
-    for cls, getter in _BY_ANNOTATION.items():
-        if annotation is cls:
-            return getter, cls.__name__
-    if is_structured(annotation):
-        return _typed(annotation, parameter.name), f"{annotation.__name__} from {_source_name(parameter.name)}"
-    if parameter.name == "message" and (loafer_style or not _may_be_message(annotation)):
-        return _BY_NAME["content"], "content"
-    if parameter.name in _BY_NAME:
-        return _BY_NAME[parameter.name], parameter.name
-    if annotation in _MAPPINGS or typing.get_origin(annotation) in _MAPPINGS:
-        return _BY_NAME["body"], "body"
-    if parameter.default is not _UNSAID:
-        return None, ""
-    raise HandlerError(_nothing_for(parameter, name))
-
-
-def _without_none(annotation: Any) -> Any:
-    """What ``X | None`` says beside that there may be none."""
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return annotation
-    said = [each for each in typing.get_args(annotation) if each is not type(None)]
-    return said[0] if len(said) == 1 else annotation
-
-
-def _may_be_message(annotation: Any) -> bool:
-    if isinstance(annotation, _Unresolved) or any(annotation is each for each in (_UNSAID, Any, object)):
-        return True
-    return Message in typing.get_args(annotation)
-
-
-def _nothing_for(parameter: inspect.Parameter, name: str) -> str:
-    if isinstance(parameter.annotation, _Unresolved):
-        return (
-            f"{name}: the annotation of {parameter.name!r}, {parameter.annotation.text}, cannot be resolved at run time"
-        )
-    accepted = ", ".join(_BY_NAME)
-    return (
-        f"{name}: nothing to give to parameter {parameter.name!r}; name it one of {accepted},"
-        " or annotate it with Message, Delivery, dict, or an attrs class or dataclass for the body"
-    )
-
-
-def _source_name(parameter: str) -> str:
-    return "payload" if parameter == "payload" else "body"
-
-
-def _typed(cls: type, parameter: str) -> Getter:
-    structure = structurer(cls)
-    if _source_name(parameter) == "payload":
-        return lambda message, _: structure(message.payload)
-    return lambda message, _: structure(message.body)
 
 
 async def finish(result: Any) -> Any:
