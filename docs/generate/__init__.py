@@ -1,9 +1,9 @@
 """The reference pages, made of the code that they are about.
 
 ``python -m docs.generate`` writes them to `docs/reference/`, ``./dev docs`` calls it before it builds the site, and a
-test holds the committed pages to what it would write now. A page is a function that returns Markdown; `PAGES` says
-under which name. What a page says about a class, a clause or an option is said there, in its docstring or help: when
-a page reads badly, mend that.
+test holds the committed pages to what it would write now. A page is a function that returns Markdown, or a drawing;
+`PAGES` says under which name. What a page says about a class, a clause or an option is said there, in its docstring or
+help: when a page reads badly, mend that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from . import adapters, api, cli, contract, decisions, events, policy, predecessors, settings, statuses
+from . import adapters, api, cli, contract, decisions, diagram, events, policy, predecessors, settings, statuses
 
 REFERENCE: Final = Path(__file__).parent.parent / "reference"
 
@@ -26,6 +26,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "predecessors.md": predecessors.page,
     "policy.md": policy.decisions,
     "lifecycle.md": policy.lifecycle,
+    "lifecycle.svg": diagram.lifecycle,
     "capabilities.md": adapters.capabilities,
     "queue-urls.md": adapters.urls,
     "contract.md": contract.page,

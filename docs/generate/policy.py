@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulpo_core import AGAIN_TABLE, TABLE, TRANSITIONS, Backoff, Policy, Reason, State, newborn
+from pulpo_core import AGAIN_TABLE, TABLE, TRANSITIONS, Backoff, Policy, Reason, State
 from pulpo_core.domain.decision import AgainRow, Row
 from pulpo_core.domain.lifecycle import Event
 
@@ -45,22 +45,15 @@ def _again(row: AgainRow) -> tuple[str, ...]:
 
 def lifecycle() -> str:
     """The states of a message, as a diagram and as a table."""
-    born = [("published", newborn(delayed=False)), ("published with a delay", newborn(delayed=True))]
-    lines = [f"    [*] --> {state}: {event}" for event, state in born]
-    lines += [f"    {_node(before)} --> {_node(after)}: {event}" for (before, event), after in TRANSITIONS.items()]
     events = list(dict.fromkeys(event for _, event in TRANSITIONS))
     rows = [(code(event), *[_after(state, event) for state in State]) for event in events]
     return paragraphs(
         "# The life of a message",
         "In every queue, whatever its kind, a message is in one of these states, and makes only these moves. The queue"
         " in memory is driven by this table, and the [contract](contract.md) holds every adapter to it.",
-        "```mermaid\nstateDiagram-v2\n" + "\n".join(lines) + "\n```",
+        "![The states of a message and the moves between them, as in the table below](lifecycle.svg)",
         table(("what happens", *(str(state) for state in State)), rows),
     )
-
-
-def _node(state: State) -> str:
-    return "[*]" if state is State.GONE else str(state)
 
 
 def _after(state: State, event: Event) -> str:

@@ -20,10 +20,9 @@ one Python namespace and one shell. What a block is, its language says:
     Parsed, their ``pulpo`` lines too; written to the file that the first line names in a comment.
 ``text`` or nothing
     A drawing or a form: no commands in it, and its queue URLs are valid.
-``mermaid``
-    A diagram.
 
-Any other language fails. Blocks inside an HTML comment run too: that is where a page prepares what its reader has.
+Any other language fails, ``mermaid`` included: a site draws it with what it fetches from elsewhere. Blocks inside an
+HTML comment run too: that is where a page prepares what its reader has.
 
 The read-me of an example runs in a copy of the example's folder.
 

@@ -21,7 +21,6 @@ _URL = re.compile(r"\b(?:file|beanstalkd|sqs(?!://arn:)|memory)://[^\s`'\"<>…|
 _DOCKER = re.compile(
     "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR"
 )
-_DIAGRAMS = ("flowchart", "graph", "sequenceDiagram", "stateDiagram", "stateDiagram-v2", "gantt", "timeline")
 
 
 def file_name(source: str) -> str | None:
@@ -137,19 +136,11 @@ def check_text(source: str) -> None:
             raise ValueError(str(error)) from None
 
 
-def check_mermaid(source: str) -> None:
-    """Make sure that it is a diagram of a kind there is."""
-    kind = source.split(maxsplit=1)[0] if source.strip() else ""
-    if kind not in _DIAGRAMS:
-        raise ValueError(f"{kind!r} is none of the diagrams {', '.join(_DIAGRAMS)}")
-
-
 FORMATS: dict[str, Callable[[str], None]] = {
     "": check_text,
     "dockerfile": check_dockerfile,
     "ini": check_ini,
     "json": check_json,
-    "mermaid": check_mermaid,
     "sh": check_sh,
     "text": check_text,
     "toml": check_toml,

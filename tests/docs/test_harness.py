@@ -205,7 +205,7 @@ def test_a_language_that_nothing_tests_fails(page: Page) -> None:
         ("sh", "if true; then\n"),
         ("text", "$ pulpo stats\n"),
         ("", "beanstalkd://host:port/x\n"),
-        ("mermaid", "no diagram\n"),
+        ("mermaid", "stateDiagram-v2\n    READY --> RESERVED\n"),
     ],
 )
 def test_what_is_no_such_thing_fails(page: Page, language: str, source: str) -> None:
@@ -224,7 +224,6 @@ def test_what_is_no_such_thing_fails(page: Page, language: str, source: str) -> 
         ),
         ("dockerfile", 'FROM python:3.13\nENTRYPOINT ["pulpo"]\nCMD ["run", "jobs:routes"]\n'),
         ("text", "file:///var/spool/shop.db?queue=mail\n"),
-        ("mermaid", "stateDiagram-v2\n    READY --> RESERVED\n"),
     ],
 )
 def test_what_is_well_formed_passes(page: Page, language: str, source: str) -> None:

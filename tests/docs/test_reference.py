@@ -3,7 +3,10 @@
 import re
 import subprocess
 import sys
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -11,6 +14,7 @@ import pulpo_core
 from docs.generate import PAGES, REFERENCE, generated
 from docs.generate.markdown import attributes, table
 from pulpo_cli import errors
+from pulpo_core import TRANSITIONS, State
 from pulpo_core.testing import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +46,18 @@ def test_every_clause_is_told():
     page = generated()[REFERENCE / "contract.md"]
 
     assert sorted(re.findall(r"^\| `(C\d{3})`", page, re.MULTILINE)) == [clause.id for clause in CLAUSES]
+
+
+def test_the_drawing_of_a_life_has_every_state_and_every_move_and_each_can_be_read():
+    texts = list(
+        ElementTree.fromstring(generated()[REFERENCE / "lifecycle.svg"]).iter("{http://www.w3.org/2000/svg}text")
+    )
+
+    events = [event for _, event in TRANSITIONS]
+    assert Counter(text.text for text in texts) == Counter([*State, *events, "published", "at once", "with a delay"])
+    boxes = [(float(text.attrib["x"]), float(text.attrib["y"]), 4 * len(text.text or "")) for text in texts]
+    for (x1, y1, half1), (x2, y2, half2) in combinations(boxes, 2):
+        assert abs(x1 - x2) > half1 + half2 or abs(y1 - y2) > 14
 
 
 def test_every_exit_status_is_told():
