@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulpo_cli.commands.buried import find_buried
+from pulpo_cli.burials.choice import find_buried
 from pulpo_core import Bury, Capabilities, Message, Queue, open_queue
 
 from .actors import bury, publish, publish_bytes

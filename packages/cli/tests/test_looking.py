@@ -163,7 +163,7 @@ def test_delete_as_json_has_both_lists(pulpo: Pulpo, url: str) -> None:
 
     outcome = pulpo("delete", "--yes", id_, "404", "--queue", url, "--json")
 
-    assert outcome.json["deleted"] == [id_]
+    assert (outcome.json["removed"], outcome.json["deleted"]) == (1, [id_])
     assert list(outcome.json["failed"]) == ["404"]
 
 

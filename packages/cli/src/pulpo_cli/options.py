@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -125,6 +125,11 @@ def queues_of_settings() -> list[str]:
     if (named := os.environ.get("PULPO_QUEUE")) is not None:
         return [QUEUE.convert(named, None, click.get_current_context(silent=True))]
     return list(dict.fromkeys(_queues_of_settings().values())) or [queue_of_settings()]
+
+
+def each_once(ids: Sequence[str]) -> Sequence[str]:
+    """*ids* without repetitions: what is gone could not be found a second time."""
+    return tuple(dict.fromkeys(ids))
 
 
 class FromSettings(click.Option):

@@ -17,14 +17,37 @@ from pulpo_core import (
     PulpoJson,
     Record,
     State,
+    SystemClock,
     TranslationError,
     document_of,
 )
 
+from . import errors
+from .output import complain, note, say_json
+from .tables import print_facts
 from .units import moment
 
 #: Headers with a line of their own, or that only repeat what another line says.
 _SHOWN_APART = frozenset({"uid", "published_at", "attempts_base"})
+
+
+def show(record: Record | None, *, as_json: bool) -> None:
+    """Print *record*, or that there is none."""
+    if as_json:
+        say_json(None if record is None else document(record))
+    elif record is None:
+        note("no message")
+    else:
+        print_facts(facts(record, SystemClock().now()))
+
+
+def show_named(record: Record | None, otherwise: str, *, as_json: bool) -> int:
+    """Print *record*, which somebody has named; if there is none, complain. The exit status."""
+    if record is not None or as_json:
+        show(record, as_json=as_json)
+    if record is None:
+        complain(otherwise)
+    return errors.FAILED if record is None else errors.DONE
 
 
 @attrs.frozen
@@ -53,7 +76,7 @@ def received(delivery: Delivery) -> Record:
 def document(record: Record) -> dict[str, Any]:
     """*record* for programs. A body that is not pulpo's format is under ``raw``, or ``raw_base64`` if it is no text."""
     content = content_of(record.envelope)
-    facts: dict[str, Any] = {
+    known: dict[str, Any] = {
         "id": record.id,
         "state": str(record.state),
         "attempts": record.attempts,
@@ -68,12 +91,12 @@ def document(record: Record) -> dict[str, Any]:
     }
     if content.message is not None:
         shown = document_of(content.message)
-        return facts | {
+        return known | {
             "request_type": content.message.request_type,
             "header": shown["header"],
             "body": dict(shown["body"]),
         }
-    return facts | {"problem": content.problem} | _raw(content.raw)
+    return known | {"problem": content.problem} | _raw(content.raw)
 
 
 def _iso(value: datetime | None) -> str | None:

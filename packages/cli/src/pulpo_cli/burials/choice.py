@@ -10,8 +10,9 @@ from typing import Any, Final
 import attrs
 import rich_click as click
 
-from pulpo_cli.options import SPAN, together
-from pulpo_core import Page, Queue, Record
+from pulpo_cli.options import SPAN, each_once, together
+from pulpo_cli.units import plural
+from pulpo_core import Page, Peek, Queue, Record, State
 
 from .groups import type_of
 
@@ -57,6 +58,11 @@ class Filter:
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
 
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> Filter:
+        """What `filter_options` have found, taken out of *options*."""
+        return cls(**{field.name: options.pop(field.name) for field in attrs.fields(cls)})
+
     def __bool__(self) -> bool:
         """Whether it could keep anything back."""
         return self != Filter()
@@ -77,11 +83,6 @@ class Filter:
             return False
         age = now - buried_at
         return (self.older_than is None or age > self.older_than) and (self.newer_than is None or age < self.newer_than)
-
-
-def each_once(ids: Sequence[str]) -> Sequence[str]:
-    """*ids* without repetitions: what is gone could not be found a second time."""
-    return tuple(dict.fromkeys(ids))
 
 
 @attrs.frozen(kw_only=True)
@@ -116,3 +117,26 @@ async def chosen(queue: Queue, filter_: Filter, *, limit: int | None, now: datet
     page = await queue.buried(limit=limit if limit and not filter_ else SCAN)
     through = [record for record in page.records if filter_.passes(record, now)]
     return attrs.evolve(page, records=through[:limit])
+
+
+async def find_buried(queue: Queue, message_id: str) -> Record | None:
+    """The buried message with that id; `None` if it is not there, or not buried."""
+    if Peek.ID in queue.capabilities.peek:
+        record = await queue.peek(Peek.ID, message_id)
+        return record if record is not None and record.state is State.BURIED else None
+    page = await queue.buried(limit=SCAN)
+    return next((record for record in page.records if message_id in {record.id, record.envelope.uid}), None)
+
+
+async def buried_among(queue: Queue, ids: Sequence[str]) -> list[str]:
+    """Those of *ids* that are buried."""
+    if Peek.ID in queue.capabilities.peek:
+        return [id_ for id_ in ids if await find_buried(queue, id_) is not None]
+    page = await queue.buried(limit=SCAN)
+    known = {name for record in page.records for name in (record.id, record.envelope.uid)}
+    return [id_ for id_ in ids if id_ in known]
+
+
+def messages(count: int | None) -> str:
+    """So many buried messages, or all where nobody can count them."""
+    return "all buried messages" if count is None else plural(count, "message")

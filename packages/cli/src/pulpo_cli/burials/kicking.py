@@ -10,8 +10,22 @@ from typing import Any, Final
 import attrs
 import rich_click as click
 
-from pulpo_cli.progress import Progress
-from pulpo_core import Clock, ConfigurationError, MessageNotFound, Queue, RateLimit
+from pulpo_cli import errors
+from pulpo_cli.output import complain, confirmed, note, say, say_json
+from pulpo_cli.progress import Progress, progress
+from pulpo_cli.units import plural
+from pulpo_core import (
+    Clock,
+    ConfigurationError,
+    MessageNotFound,
+    Queue,
+    RateLimit,
+    SystemClock,
+    open_queue,
+)
+
+from .choice import Choice, chosen, messages
+from .listing import show_chosen
 
 #: Messages that are kicked in one call: few enough that Ctrl-C is heard soon.
 _CHUNK: Final = 100
@@ -104,3 +118,67 @@ class Kicking:
     async def _pause(self, after: int, *, last: bool) -> None:
         if not last:
             await self.clock.sleep((self._apart * after).total_seconds())
+
+
+@attrs.define(kw_only=True)
+class KickRun:
+    """One `pulpo buried kick`: what was chosen, and what came of it."""
+
+    choice: Choice = attrs.field(kw_only=False)
+    rate: RateLimit | None
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    meant: int | None = attrs.field(init=False, default=None)
+    partial: bool = attrs.field(init=False, default=False)
+    kicking: Kicking | None = attrs.field(init=False, default=None)
+
+    async def work(self, url: str) -> int:
+        """Choose, ask, and kick; the exit status."""
+        async with open_queue(url) as queue:
+            ids = await self._ids(queue)
+            if self.dry_run:
+                return errors.DONE
+            if self.meant != 0 and not confirmed(f"Kick {messages(self.meant)} of {url}?", yes=self.yes):
+                note("nothing was kicked")
+                return errors.FAILED
+            with progress("kicking", total=self.meant, wanted=self.rate is not None) as show:
+                self.kicking = Kicking(queue=queue, clock=SystemClock(), rate=self.rate, show=show)
+                await self._kick(self.kicking, ids)
+        return errors.DONE
+
+    async def _ids(self, queue: Queue) -> Sequence[str] | None:
+        """Those that are meant; `None` for whatever is buried."""
+        choice = self.choice
+        if choice.ids:
+            self.meant = len(choice.ids)
+            return choice.ids
+        if not choice.filter and not self.dry_run:
+            buried_now = (await queue.stats()).buried
+            self.meant = buried_now if choice.limit is None or buried_now is None else min(buried_now, choice.limit)
+            return None
+        page = await chosen(queue, choice.filter, limit=choice.limit, now=SystemClock().now())
+        self.meant, self.partial = len(page.records), page.partial
+        show_chosen(page, as_json=self.as_json)
+        return [record.id for record in page.records]
+
+    async def _kick(self, kicking: Kicking, ids: Sequence[str] | None) -> None:
+        if ids is None:
+            await kicking.oldest(self.choice.limit)
+        elif self.choice.ids:
+            await kicking.named(ids)
+        else:
+            await kicking.found(ids)
+
+    def conclude(self) -> None:
+        """Tell what came of it, however it ended."""
+        if self.kicking is None and not (self.dry_run and self.meant is not None):
+            return
+        kicked, missing = (self.kicking.kicked, len(self.kicking.missing)) if self.kicking else (0, 0)
+        if self.as_json:
+            facts = {"chosen": self.meant, "kicked": kicked, "missing": missing, "partial": self.partial}
+            say_json(facts | {"dry_run": self.dry_run})
+        else:
+            say(f"would kick {messages(self.meant)}" if self.dry_run else f"kicked {plural(kicked, 'message')}")
+        if missing:
+            complain(f"{plural(missing, 'message')} not buried any more when the turn came")

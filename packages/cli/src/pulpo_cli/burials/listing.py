@@ -34,6 +34,13 @@ def note_what_is_missing(page: Page) -> None:
         note(f"{'partial: ' if page.partial else ''}{page.note or f'there may be more than {len(page.records):,}'}")
 
 
+def show_chosen(page: Page, *, as_json: bool) -> None:
+    """Show by their causes, to people, what is about to be changed."""
+    note_what_is_missing(page)
+    if not as_json:
+        print_groups(group_records(page.records), SystemClock().now())
+
+
 def _print_records(records: Sequence[Record]) -> None:
     now = SystemClock().now()
     columns = (

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import rich_click as click
 
 from pulpo_cli import errors
-from pulpo_cli.burials.choice import each_once
 from pulpo_cli.frame import Command
-from pulpo_cli.options import json_option, queue_option, yes_option
-from pulpo_cli.output import complain, confirmed, note, say, say_json
+from pulpo_cli.options import each_once, json_option, queue_option, yes_option
+from pulpo_cli.output import confirmed, note
+from pulpo_cli.removing import report_deleted
 from pulpo_cli.units import plural
-from pulpo_core import AdapterError, Peek, Unsupported, open_queue, status_of
+from pulpo_core import AdapterError, Peek, Unsupported, open_queue
 
 
 @click.command(cls=Command)
@@ -42,17 +42,3 @@ async def _delete(url: str, ids: Sequence[str]) -> Sequence[AdapterError | None]
                 f"delete: messages of {url} cannot be found by their ids; `pulpo buried delete` removes buried ones"
             )
         return await queue.delete(ids)
-
-
-def report_deleted(ids: Sequence[str], answers: Sequence[AdapterError | None], *, as_json: bool) -> int:
-    """Print which of *ids* are gone, and why others are not; the exit status."""
-    failed = {id_: error for id_, error in zip(ids, answers, strict=True) if error is not None}
-    deleted = [id_ for id_ in ids if id_ not in failed]
-    if as_json:
-        say_json({"deleted": deleted, "failed": {id_: str(error) for id_, error in failed.items()}})
-    else:
-        for id_ in deleted:
-            say(id_)
-    for error in failed.values():
-        complain(errors.one_line(str(error)))
-    return max((status_of(error) for error in failed.values()), default=errors.DONE)

@@ -9,10 +9,8 @@ import rich_click as click
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.output import complain, note, say_json
-from pulpo_cli.records import document, facts
-from pulpo_cli.tables import print_facts
-from pulpo_core import Peek, Record, SystemClock, open_queue
+from pulpo_cli.records import show, show_named
+from pulpo_core import Peek, Record, open_queue
 
 _STATES = [str(Peek.READY), str(Peek.DELAYED), str(Peek.BURIED)]
 
@@ -40,22 +38,3 @@ def peek(message_id: str | None, queue: str, *, state: str | None, as_json: bool
 async def _peek(url: str, message_id: str | None, state: str) -> Record | None:
     async with open_queue(url) as queue:
         return await queue.peek(Peek(state) if message_id is None else Peek.ID, message_id)
-
-
-def show(record: Record | None, *, as_json: bool) -> None:
-    """Print *record*, or that there is none."""
-    if as_json:
-        say_json(None if record is None else document(record))
-    elif record is None:
-        note("no message")
-    else:
-        print_facts(facts(record, SystemClock().now()))
-
-
-def show_named(record: Record | None, otherwise: str, *, as_json: bool) -> int:
-    """Print *record*, which somebody has named; if there is none, complain. The exit status."""
-    if record is not None or as_json:
-        show(record, as_json=as_json)
-    if record is None:
-        complain(otherwise)
-    return errors.FAILED if record is None else errors.DONE

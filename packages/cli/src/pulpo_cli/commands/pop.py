@@ -10,10 +10,8 @@ import rich_click as click
 
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option
-from pulpo_cli.records import received
+from pulpo_cli.records import received, show
 from pulpo_core import Ack, Queue, Settling, open_queue
-
-from .peek import show
 
 
 @click.command(cls=Command)

@@ -45,7 +45,7 @@ def publish_sns(*, topic: str, as_json: bool, region: str | None, **given: Any) 
     with on_the_command_line():
         id_ = asyncio.run(_publish(adapter, topic, notification, where))
     if as_json:
-        say_json({"published": 1, "ids": [id_]})
+        say_json({"published": 1, "failed": 0, "ids": [id_]})
     else:
         say(id_)
 

@@ -12,10 +12,9 @@ import rich_click as click
 from pulpo_cli.frame import Command
 from pulpo_cli.jobs import Job, on_the_command_line, repeated
 from pulpo_cli.options import WHEN, json_option
+from pulpo_cli.publishing import Publishing, nothing_beside_from_file
 from pulpo_cli.raw import as_text, aws_options, raw_body, raw_options, read_attributes
 from pulpo_core import Envelope, InvalidMessage, Message, PlainText, display_name
-
-from .publish import Run, nothing_beside_from_file
 
 _SCHEME: Final = "sqs://"
 
@@ -60,7 +59,8 @@ def publish_sqs(
         nothing_beside_from_file(context, _OF_ONE)
         jobs, total = _bodies(from_file, given), None
     raw = Raw(read_attributes(given["attributes"]))
-    return Run(url, as_json=as_json, source=getattr(from_file, "name", ""), translator=raw).publish(jobs, total=total)
+    run = Publishing(url, as_json=as_json, source=getattr(from_file, "name", ""), translator=raw)
+    return run.publish(jobs, total=total)
 
 
 def url_of(queue: str, parameters: Mapping[str, str | None]) -> str:

@@ -9,7 +9,8 @@ import rich_click as click
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option, queue_option, yes_option
-from pulpo_cli.output import confirmed, note, say, say_json
+from pulpo_cli.output import confirmed, note
+from pulpo_cli.removing import report_removed
 from pulpo_cli.units import plural
 from pulpo_core import QueueStats, State, open_queue
 
@@ -33,11 +34,7 @@ async def _purge(url: str, states: frozenset[State], *, yes: bool, as_json: bool
             note("nothing was removed")
             return errors.FAILED
         removed = await queue.purge(states)
-    if as_json:
-        say_json({"removed": removed})
-    else:
-        say(f"removed {plural(removed, 'message')}")
-    return errors.DONE
+    return report_removed(removed, as_json=as_json)
 
 
 def _known(counted: QueueStats, states: frozenset[State]) -> str:
