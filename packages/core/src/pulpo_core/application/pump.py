@@ -12,9 +12,8 @@ Routes share nothing but the limits of the process, so none can delay another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 import attrs
@@ -22,11 +21,10 @@ import attrs
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.decision import Decision, Tally
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.outcome import Abandoned, Cancelled, Failed, GroupFailed, LostLease, Outcome
-from pulpo_core.domain.settlement import Ack
+from pulpo_core.domain.outcome import Abandoned, Cancelled, GroupFailed
 from pulpo_core.ports.adapter import Provider
 from pulpo_core.ports.clock import Clock, Jitter
-from pulpo_core.ports.observer import Event, LeaseGone, Received, Settled
+from pulpo_core.ports.observer import Event, Received, Settled
 from pulpo_core.ports.offers import Accounting
 
 from .buffer import Buffer, GroupBuffer
@@ -40,6 +38,7 @@ from .ledger import Ledger
 from .pipeline import Pipeline
 from .receiver import Receiver
 from .settler import Settler
+from .slots import Slots
 from .until import Quota, Until
 
 #: Deliveries whose handler has ended and whose settlement is not confirmed yet, beside those in slots: for each slot,
@@ -91,9 +90,7 @@ class Pump:
     abandoned: int = attrs.field(init=False, default=0)
     _buffer: Buffer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
-    _slots: int = attrs.field(init=False, default=0)
-    _running: int = attrs.field(init=False, default=0)
-    _idle: Idlers = attrs.field(init=False, factory=Idlers)
+    _slots: Slots = attrs.field(init=False)
     _room: Idlers = attrs.field(init=False, factory=Idlers)
     _anything: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _nothing: Idlers = attrs.field(init=False, factory=Idlers)
@@ -114,6 +111,20 @@ class Pump:
             on_flushed=self._flushed,
             on_failure=self.on_failure,
         )
+        self._slots = Slots(
+            route=self.name,
+            concurrency=self.concurrency,
+            buffer=self._buffer,
+            pipeline=self.pipeline,
+            follow_ups=self.follow_ups,
+            gate=self.gate,
+            clock=self.clock,
+            emit=self.emit,
+            stopping=self._stopping,
+            on_decided=self._hand_over,
+            on_free=self._free,
+            on_failure=self.on_failure,
+        )
 
     # --------------------------------------------------------------------------------------------------- life of it
 
@@ -122,8 +133,8 @@ class Pump:
         self.pipeline.runner = asyncio.current_task()
         async with asyncio.TaskGroup() as helpers:
             tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
-            async with asyncio.TaskGroup() as slots:
-                self._receiver = slots.create_task(self._receive_until_stopped(slots))
+            async with self._slots.group as slots:
+                self._receiver = slots.create_task(self._receive_until_stopped())
                 await asyncio.wait([self._receiver])
                 await self._wind_down()
             await self._settler.drained(self.flush_for.total_seconds())
@@ -163,20 +174,20 @@ class Pump:
 
     async def _wind_down(self) -> None:
         """Wait until no handler runs, then let the slots go."""
-        while self._running or self._buffer.waiting:
+        while self._slots.taken or self._buffer.waiting:
             await self._nothing.wait()
         self._stopping.set()
-        self._idle.wake_all()
+        self._slots.let_go()
 
     # ------------------------------------------------------------------------------------------------------ receiving
 
-    async def _receive_until_stopped(self, slots: asyncio.TaskGroup) -> None:
+    async def _receive_until_stopped(self) -> None:
         try:
-            await self._receiver_of(slots).run()
+            await self._make_receiver().run()
         except Exception as error:  # noqa: BLE001 - told where all routes are stopped for it, in order
             self.on_failure(error)
 
-    def _receiver_of(self, slots: asyncio.TaskGroup) -> Receiver:
+    def _make_receiver(self) -> Receiver:
         return Receiver(
             route=self.name,
             provider=self.provider,
@@ -189,7 +200,7 @@ class Pump:
             emit=self.emit,
             room=self._room_for,
             made_room=self._room,
-            take_in=partial(self._take_in, slots),
+            take_in=self._take_in,
             busy=lambda: bool(self.in_hand),
             something_to_wait_for=self._something_to_wait_for,
             stopping=self._stopping,
@@ -198,7 +209,7 @@ class Pump:
     def _room_for(self) -> int:
         """How many more deliveries can be taken in: slots are free, and not too many wait for their confirmation."""
         waiting = len(self._buffer.waiting)
-        free = self.concurrency + self.prefetch - self._running - waiting
+        free = self.concurrency + self.prefetch - self._slots.taken - waiting
         bound = self.concurrency + self.prefetch + max(MIN_UNSETTLED, UNSETTLED_PER_SLOT * self.concurrency)
         return int(min(free, bound - len(self.in_hand), self.gate.room - waiting))
 
@@ -210,7 +221,7 @@ class Pump:
             await self._nothing.wait()
         return True
 
-    def _take_in(self, slots: asyncio.TaskGroup, deliveries: Sequence[Delivery]) -> None:
+    def _take_in(self, deliveries: Sequence[Delivery]) -> None:
         now = self.last_receive = self.clock.monotonic()
         if not deliveries:
             return
@@ -226,36 +237,9 @@ class Pump:
         if self._stopping.is_set() or self.flow.paused:  # a receive that was on its way brought them
             self._release_waiting()
             return
-        self._rouse(slots)
+        self._slots.rouse()
 
-    # ---------------------------------------------------------------------------------------------------------- slots
-
-    def _rouse(self, slots: asyncio.TaskGroup) -> None:
-        """Wake an idle slot, which wakes the next, or open another."""
-        self._idle.wake_one()
-        wanted = min(len(self._buffer.waiting) + self._running, self.concurrency)
-        while self._slots < wanted:
-            self._slots += 1
-            slots.create_task(self._slot())
-
-    async def _slot(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("a slot runs as a task")
-        while True:
-            held = self._buffer.take()
-            if held is None:
-                if self._stopping.is_set():
-                    return
-                await self._idle.wait()
-                continue
-            if self._idle.waiting and self._buffer.waiting:
-                self._idle.wake_one()
-            self._running += 1
-            decision = await self._decision_on(held, task)
-            self._running -= 1
-            self._hand_over(held, decision)
-            self._free()
+    # --------------------------------------------------------------------------------------------------- handing over
 
     def _free(self) -> None:
         """A slot is free: there is room to receive, and perhaps nothing left to wait for."""
@@ -263,49 +247,6 @@ class Pump:
             self._room.wake_one()
         if self._nothing.waiting:
             self._nothing.wake_one()
-
-    async def _decision_on(self, held: Held, task: asyncio.Task[None]) -> Decision:
-        if self.gate.unlimited:
-            decision = await self._handle(held, task)
-        else:
-            async with self.gate:
-                decision = await self._handle(held, task)
-        settlement = decision.settlement
-        if isinstance(settlement, Ack) and settlement.follow_ups:
-            return await self._follow_up(held, decision, settlement, task)
-        return decision
-
-    def _handle(self, held: Held, task: asyncio.Task[None]) -> Awaitable[Decision]:
-        if self._stopping.is_set():
-            return self._unstarted(held, Cancelled())
-        if self._is_lost(held):
-            return self._unstarted(held, LostLease())
-        return self.pipeline.handle(held, task)
-
-    async def _unstarted(self, held: Held, outcome: Outcome) -> Decision:
-        return self.pipeline.decide(held, outcome)
-
-    def _is_lost(self, held: Held) -> bool:
-        """Whether its lease ended while it waited for a slot: then another worker may have it already."""
-        lease = held.delivery.lease
-        if not lease.lost and self.clock.monotonic() >= lease.deadline:
-            lease.lost = True
-            self.emit(LeaseGone(route=self.name, delivery=held.delivery))
-        return lease.lost
-
-    async def _follow_up(self, held: Held, decision: Decision, ack: Ack, task: asyncio.Task[None]) -> Decision:
-        try:
-            await self.follow_ups.attach(held, ack)
-        except Exception as error:  # noqa: BLE001 - translators and middleware are user code
-            return self.pipeline.decide(held, Failed(error))
-        except asyncio.CancelledError as error:
-            if task.cancelling():
-                raise
-            return self.pipeline.decide(held, Failed(error))  # its own: the slot must not end of it
-        except (SystemExit, KeyboardInterrupt) as end:
-            self.on_failure(end)
-            return self.pipeline.decide(held, Cancelled())
-        return decision
 
     def _hand_over(self, held: Held, decision: Decision) -> None:
         held.decision = decision
@@ -345,7 +286,7 @@ class Pump:
     def _go_on_with_group(self, held: Held, column: Tally) -> None:
         for sibling in self._buffer.settled(held, done=column in _DONE_TALLIES):
             self._hand_over(sibling, self.pipeline.decide(sibling, GroupFailed()))
-        self._idle.wake_one()
+        self._slots.go_on()
 
     def _tell(self, held: Held, column: Tally) -> None:
         decision = held.decision
