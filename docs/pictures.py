@@ -1,10 +1,11 @@
-"""Take the pictures of the documentation: `./dev pictures` writes them into docs/images/.
+"""Take the pictures of the documentation: `./dev pictures [FOLDER]` writes them into docs/images/, or there.
 
 They show real runs: `pulpo demo` at a terminal of its own, and `pulpo top` on queues that are worked on meanwhile.
 """
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,8 @@ def at_terminal(command: list[str], folder: Path) -> str:
         except OSError:  # that is how a terminal ends
             pass
     os.close(master)
-    return seen.decode().replace(sys.base_prefix, "/usr")  # where a system has its Python
+    words = seen.decode().replace(str(folder), "/tmp")
+    return words.replace(sys.base_prefix, "/usr")  # where a system has its Python
 
 
 def picture_of(command: list[str], path: Path, folder: Path) -> None:
@@ -92,13 +94,21 @@ def picture_of_top(path: Path, folder: Path) -> None:
         worker.terminate()
 
 
+def use_fonts_at_hand(path: Path) -> None:
+    """Take out of a picture what would be fetched from elsewhere."""
+    path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", path.read_text(), flags=re.DOTALL))
+
+
 def main() -> None:
     """Take all pictures."""
-    IMAGES.mkdir(exist_ok=True)
+    folder = Path(sys.argv[1]).absolute() if sys.argv[1:] else IMAGES
+    folder.mkdir(exist_ok=True)
+    demo, top = folder / "demo.svg", folder / "top.svg"
     with tempfile.TemporaryDirectory(prefix="shop-") as name:
-        picture_of([PULPO, "demo"], IMAGES / "demo.svg", Path(name))
-        picture_of_top(IMAGES / "top.svg", Path(name))
-    for path in sorted(IMAGES.glob("*.svg")):
+        picture_of([PULPO, "demo"], demo, Path(name))
+        picture_of_top(top, Path(name))
+    for path in (demo, top):
+        use_fonts_at_hand(path)
         print(path)
 
 
