@@ -209,13 +209,25 @@ async def test_one_poll_that_fails_does_not_lose_what_the_others_bring(server: S
     assert failures <= 1
 
 
+async def test_who_does_not_wait_is_not_told_that_a_queue_is_empty_by_servers_that_know_of_no_message(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    await put(queue, 5)
+    server.sampling = 2
+
+    for _ in range(5):
+        assert len(await queue.receive(1, timedelta())) == 1
+
+    assert not await queue.receive(1, timedelta())
+
+
 async def test_false_empty_answers_of_short_polls_are_not_the_end(server: SqsServer, queue: SqsQueue) -> None:
     server.sampling = 2
     await put(queue, 5)
 
     taken = [*await queue.receive(1, timedelta()), *await queue.receive(1, timedelta()), *await queue.receive(3, LONG)]
 
-    assert len(taken) == 4
+    assert len(taken) == 5
 
 
 async def test_a_lease_counts_from_before_the_poll(queue: SqsQueue, clock: ManualClock, opener: Opener) -> None:
@@ -240,6 +252,7 @@ async def test_a_short_lease_shortens_its_polls(server: SqsServer, opener: Opene
 
 
 async def test_all_that_sqs_knows_is_asked_for(server: SqsServer, queue: SqsQueue) -> None:
+    await put(queue, 1)
     await queue.receive(1, timedelta())
 
     [asked] = [asked for operation, asked in server.seen if operation == "ReceiveMessage"]

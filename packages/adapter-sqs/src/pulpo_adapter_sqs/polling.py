@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -37,6 +37,10 @@ MAX_LEVEL: Final = 10
 
 #: How long, in seconds, deliveries wait for somebody to receive them before they are given back.
 PATIENCE: Final = 1.0
+
+#: A poll that does not wait asks some servers of SQS, and those may know of no message; so many in a row have asked
+#: enough of them. One that waits asks all.
+_LOOKS: Final = 3
 
 #: SQS waits for whole seconds; a receive waits up to so much longer than it was told to fit them in.
 _OVERTIME: Final = 0.5
@@ -137,7 +141,7 @@ class Intake:
             await self._give_back(tap)
 
     async def _wait_for_some(self, limit: int, end: float) -> Sequence[Delivery]:
-        asked: set[Tap] = set()
+        asked: Counter[Tap] = Counter()
         while True:
             if taken := self._take(limit):
                 return taken
@@ -162,34 +166,34 @@ class Intake:
 
     # --- which queue to poll, and how
 
-    def _begin_polls(self, asked: set[Tap], limit: int, left: float) -> None:
-        """Begin what is to be begun now; *asked* remembers which queues this call has asked at all."""
+    def _begin_polls(self, asked: Counter[Tap], limit: int, left: float) -> None:
+        """Begin what is to be begun now; *asked* remembers how often this call has looked into each queue."""
         seconds = max(0, min(self._longest_poll, int(left + _OVERTIME)))
         if seconds and len(self._taps) == 1:
             self._keep_standing(self._taps[0], asked, seconds)
             return
         for tap in self._taps:
-            if (tap.standing and seconds) or (tap in asked and not seconds):
+            if (tap.standing and seconds) or (asked[tap] >= _LOOKS and not seconds):
                 continue  # known to be empty
             if tap.polls > tap.standing:
                 return  # what it brings is waited for before a lower queue is looked at
             if not (seconds and tap.quiet):
                 self._look_into(self._or_lower(tap), asked, limit)
                 return
-            asked.add(tap)
+            asked[tap] = _LOOKS
             self._begin(tap, min(MAX_BATCH, self._wanted), seconds)
 
-    def _keep_standing(self, tap: Tap, asked: set[Tap], seconds: int) -> None:
+    def _keep_standing(self, tap: Tap, asked: Counter[Tap], seconds: int) -> None:
         """As many polls as the level allows and the callers want; none for a few, while another is under way."""
-        asked.add(tap)
+        asked[tap] = _LOOKS
         while tap.polls < tap.level and tap.asked < self._wanted:
             count = min(MAX_BATCH, self._wanted - tap.asked)
             if count < MAX_BATCH and tap.polls:
                 return
             self._begin(tap, count, seconds)
 
-    def _look_into(self, tap: Tap, asked: set[Tap], limit: int) -> None:
-        asked.add(tap)
+    def _look_into(self, tap: Tap, asked: Counter[Tap], limit: int) -> None:
+        asked[tap] += 1
         for part in range(min(tap.level, -(-limit // MAX_BATCH))):
             self._begin(tap, min(MAX_BATCH, limit - part * MAX_BATCH), 0)
 
