@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulpo_adapter_file import FileAdapter
+from pulpo_adapter_file import FileAdapter, writer
 from pulpo_adapter_file.calls import Calls
 from pulpo_adapter_file.operations import Change
 from pulpo_adapter_file.queue import FileQueue, open_calls
@@ -100,6 +100,40 @@ async def test_waiting_costs_the_same_behind_twenty_thousand(path: Path) -> None
         full = await steps_of(calls, wait)
 
     assert full < empty * FLAT
+
+
+async def statements_of(calls: Calls, work: Callable[[], object]) -> list[str]:
+    """The first words of what SQLite is asked for *work*."""
+    asked: list[str] = []
+
+    def watch(note: Callable[[str], None] | None) -> Change:
+        return Change(calls.desk, lambda transaction: transaction.connection.set_trace_callback(note))
+
+    await calls.ask(watch(lambda statement: asked.append(" ".join(statement.split()[:2]))))
+    try:
+        await work()  # type: ignore[misc] # a coroutine function
+    finally:
+        await calls.ask(watch(None))
+    return asked[1:-1]  # without the ends of those that watch
+
+
+async def test_only_who_has_reason_to_find_nothing_looks_before_taking(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROUND", 3600.0)  # no housekeeping between
+    async with opened(path) as (calls, queue):
+
+        async def take() -> None:
+            await queue.receive(1, NO_TIME)
+
+        await queue.publish([Envelope(body=b"x")] * 2)
+        asked = [(await statements_of(calls, take)).count("SELECT paused_until,") for _ in range(4)]
+        begun = [await statements_of(calls, take) for _ in range(2)]
+
+    assert asked == [2, 1, 1, 1], (
+        "a look and a taking; a taking; a taking that finds nothing; a look that finds nothing"
+    )
+    assert not any("BEGIN IMMEDIATE" in each for each in begun), "waiting is nobody's hindrance"
 
 
 async def cost(queue: Queue, count: int) -> float:

@@ -88,7 +88,7 @@ class Life:
 
 @pytest.mark.parametrize("archive", ["", "&archive=3"])
 async def test_every_id_is_above_all_that_were_given_before(opened: Opener, archive: str) -> None:
-    queues = [await opened(f"queue={name}{archive}") for name in ("orders", "mail")]
+    queues = [await opened(f"queue={name}&durability=normal{archive}") for name in ("orders", "mail")]
     life = Life(random.Random(7))
 
     for _ in range(300):

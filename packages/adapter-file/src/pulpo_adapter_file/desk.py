@@ -15,6 +15,7 @@ class Desk:
         queue_id: the row of table `queue`; known after the first transaction that needed it.
         file: the path of the file, as text: what is of another file is told by it.
         lease: in microseconds.
+        is_rich: the last receive got all that it asked for: the next is not worth a look beforehand.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -24,6 +25,7 @@ class Desk:
         self.queue_id: int | None = None
         self.file = str(settings.path)
         self.lease = span(settings.lease)
+        self.is_rich = False
 
     def unknown_queue(self, names: list[str]) -> QueueNotFound:
         """The refusal to look at a queue that is not in the file, which holds *names*."""

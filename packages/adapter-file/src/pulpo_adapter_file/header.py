@@ -29,8 +29,8 @@ _SHARED: Final[dict[Identity, _Shared]] = {}
 _LOCK: Final = threading.Lock()
 
 
-def identity_of(path: Path) -> Identity:
-    """Which file *path* names now."""
+def identity_of(path: Path | str | int) -> Identity:
+    """Which file *path* names now, or is open as the descriptor *path*; text is what costs least."""
     found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
     return found.st_dev, found.st_ino
 

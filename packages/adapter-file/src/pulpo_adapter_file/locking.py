@@ -24,6 +24,7 @@ from typing import Final
 from pulpo_core import Unavailable
 
 from .filesystem import companion_mode, give_to_owner
+from .header import Identity, identity_of
 
 _STEP: Final = 0.002  # seconds between two tries where waiting has an end
 
@@ -34,7 +35,9 @@ class FileLock:
     def __init__(self, queue_file: Path) -> None:
         self.path = queue_file.with_name(queue_file.name + ".lock")
         self._queue_file = queue_file
+        self._name = str(self.path)
         self._descriptor: int | None = None
+        self._identity: Identity | None = None  # of the file behind the descriptor, which is the same for good
 
     def __enter__(self) -> None:
         """Hold the lock inside the context; waits in the kernel, for as long as it takes."""
@@ -65,7 +68,7 @@ class FileLock:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             else:
                 self._try_until(descriptor, time.monotonic() + timeout, timeout)
-            if self._is_current(descriptor):
+            if self._is_current():
                 return
             self.close()  # somebody removed the file: who holds the lock of a nameless file excludes nobody
 
@@ -89,15 +92,14 @@ class FileLock:
                 self._descriptor = os.open(self.path, flags | os.O_CREAT, 0o600)
                 os.fchmod(self._descriptor, companion_mode(self._queue_file))
                 give_to_owner(self.path, self._queue_file)
+            self._identity = identity_of(self._descriptor)
         return self._descriptor
 
-    def _is_current(self, descriptor: int) -> bool:
-        mine = os.fstat(descriptor)
+    def _is_current(self) -> bool:
         try:
-            named = self.path.stat()
+            return identity_of(self._name) == self._identity
         except FileNotFoundError:
             return False
-        return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
 
     def mark(self) -> None:
         """Note for ever that there is a queue; the caller holds the lock."""

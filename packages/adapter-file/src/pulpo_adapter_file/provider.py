@@ -73,7 +73,10 @@ class FileProvider:
         """Settle each that is still held, all in one transaction."""
         items = [self._item(settling) for settling in batch]
         own = [item for item in items if isinstance(item, SettleItem)]
-        held = iter([each for portion in portions(own) for each in await self._calls.ask(Settle(self._desk, portion))])
+        answers: list[bool] = []
+        for portion in portions(own):
+            answers += await self._calls.ask(Settle(self._desk, portion))
+        held = iter(answers)
         return [self._settled(item, next(held)) if isinstance(item, SettleItem) else item for item in items]
 
     def _settled(self, item: SettleItem, was_held: bool) -> AdapterError | None:
@@ -108,7 +111,9 @@ class FileProvider:
         until = self._desk.clock.monotonic() + self._lease
         receipts = [self._own(delivery) for delivery in batch]
         own = [receipt for receipt in receipts if receipt is not None]
-        answers = [each for portion in portions(own) for each in await self._calls.ask(Extend(self._desk, portion))]
+        answers: list[bool] = []
+        for portion in portions(own):
+            answers += await self._calls.ask(Extend(self._desk, portion))
         held = dict(zip(own, answers, strict=True))
         return [
             self._extended(delivery, receipt, held, until) for delivery, receipt in zip(batch, receipts, strict=True)

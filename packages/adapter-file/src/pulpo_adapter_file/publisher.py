@@ -23,5 +23,8 @@ class FilePublisher:
         """Store each that can be stored, all in one transaction."""
         encoded = [encode(envelope, max_body=self._desk.settings.max_body) for envelope in batch]
         rows = [row for row in encoded if isinstance(row, NewRow)]
-        ids = iter([name for portion in portions(rows) for name in await self._calls.ask(Publish(self._desk, portion))])
+        stored: list[int] = []
+        for portion in portions(rows):
+            stored += await self._calls.ask(Publish(self._desk, portion))
+        ids = iter(stored)
         return [str(next(ids)) if isinstance(row, NewRow) else row for row in encoded]

@@ -100,9 +100,11 @@ def _receive(transaction: Transaction, operation: Receive) -> Taken:
     queue, now = transaction.make_queue(desk), transaction.now(desk)
     seen = outlook(transaction, queue)
     if not seen.has_any(now.wall):
+        desk.is_rich = False
         return Taken(pause=seen.pause(now.wall))
     _make_ready(transaction, queue, seen, now.wall)
     rows = transaction.rows(_BEST, queue, operation.limit)
+    desk.is_rich = len(rows) == operation.limit
     _reserve(transaction, rows, now, desk.lease)
     return Taken(rows=rows)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pulpo_core import ConfigurationError, PulpoError, QueueNotFound
 
 from .filesystem import check_is_local, check_place, create_owner_only, sync_directory
-from .header import Header, identity_of
+from .header import Header, Identity, identity_of
 from .locking import FileLock
 from .schema import migrate
 
@@ -55,9 +55,9 @@ class Store:
         self.path = path
         self.connection = connection
         self.damage: PulpoError | None = None
-        self._log_path = _log_of(path)
+        self._name, self._log_name = str(path), str(_log_of(path))
         self._identity = identity_of(path)
-        self._log_identity: tuple[int, int] | None = None
+        self._log_identity: Identity | None = None
         self._size = path.stat().st_size
         self._header = header
         self._synchronous = ""
@@ -109,7 +109,7 @@ class Store:
 
     def _find_damage(self, *, locked: bool) -> PulpoError | None:
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
+            found = os.stat(self._name)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
         except FileNotFoundError:
             return QueueNotFound(f"queue file {self.path} was removed while it was in use; restore it")
         if (found.st_dev, found.st_ino) != self._identity:
@@ -124,12 +124,9 @@ class Store:
 
     def _log_is_ours(self) -> bool:
         if self._log_identity is None:  # made by the first transaction after opening
-            self._log_identity = identity_of(self._log_path) if self._log_path.exists() else None
+            self._log_identity = _identity_if_there(self._log_name)
             return True
-        try:
-            return identity_of(self._log_path) == self._log_identity
-        except FileNotFoundError:
-            return False
+        return _identity_if_there(self._log_name) == self._log_identity
 
     def synchronous(self, level: str) -> None:
         """Let the next transactions be as durable as *level* (FULL, NORMAL) says."""
@@ -151,6 +148,13 @@ class Store:
 def _is_missing(path: Path) -> bool:
     """Whether there is no file, or one into which nothing was ever written."""
     return not path.exists() or (path.stat().st_size == 0 and not _log_of(path).exists())
+
+
+def _identity_if_there(name: str) -> Identity | None:
+    try:
+        return identity_of(name)
+    except FileNotFoundError:
+        return None
 
 
 def _log_of(path: Path) -> Path:

@@ -75,7 +75,7 @@ class Transaction(Reading):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.stirred: set[int] = set()
-        self.weight = 4
+        self.weight = 2
         self._made: dict[Desk, int] = {}
         self._next_id: int | None = None
 

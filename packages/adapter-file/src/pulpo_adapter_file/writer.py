@@ -29,7 +29,7 @@ from .desk import Desk
 from .errors import translate
 from .housekeeping import CHECKPOINT_AFTER, ROUND, SOON, on_opening, round_of
 from .locking import FileLock
-from .operations import Look, Receive, makes_file
+from .operations import Look, Operation, Receive, makes_file
 from .receiving import nothing_to_take
 from .store import Store
 from .submission import Answer, Submission, deliver
@@ -180,10 +180,10 @@ class Writer:
     # --- looking: needs no lock, and stands in nobody's way ---
 
     def _answer_looks(self, committer: Committer) -> None:
-        kinds = {type(submission.operation) for submission in self._pending}
-        if not kinds & {Look, Receive}:
+        if not any(_is_worth_a_look(submission.operation) for submission in self._pending):
             return
         committer.store.check(locked=False)
+        kinds = {type(submission.operation) for submission in self._pending}
         if Look in kinds:
             deliver([(submission, committer.look(submission)) for submission in self._take(Look)])
         if kinds <= {Look, Receive}:  # else the lock is taken anyway
@@ -240,12 +240,16 @@ class Writer:
         committer, self._committer = self._committer, None
         if committer is not None:
             try:
-                with self._lock.within(self._timeout):
+                with self._lock:  # however long others hold it: who closes without it checkpoints without it
                     committer.store.close()
             except Exception:  # noqa: BLE001 - nothing that was confirmed depends on it
                 _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
         self._bell.close()
         self._lock.close()
+
+
+def _is_worth_a_look(operation: Operation) -> bool:
+    return isinstance(operation, Look) or (isinstance(operation, Receive) and not operation.desk.is_rich)
 
 
 def _nothing() -> None:
