@@ -28,7 +28,6 @@ _BATCH: Final = 100
 #: So many refused messages are held back until the rest is through; with more of them the move is ended.
 _MOST_REFUSED: Final = 1_000
 
-
 #: So many of the first copies are remembered: where both URLs name one queue, it is these that come back first.
 _REMEMBERED: Final = 10_000
 

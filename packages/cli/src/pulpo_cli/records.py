@@ -23,6 +23,7 @@ from pulpo_core import (
 )
 
 from . import errors
+from .documents import iso
 from .output import complain, note, say_json
 from .tables import print_facts
 from .units import moment
@@ -82,8 +83,8 @@ def document(record: Record) -> dict[str, Any]:
         "attempts": record.attempts,
         "reason": record.reason,
         "error": record.error,
-        "buried_at": _iso(record.buried_at),
-        "ready_at": _iso(record.ready_at),
+        "buried_at": iso(record.buried_at),
+        "ready_at": iso(record.ready_at),
         "origin": record.origin,
         "request_type": None,
         "header": {},
@@ -97,10 +98,6 @@ def document(record: Record) -> dict[str, Any]:
             "body": dict(shown["body"]),
         }
     return known | {"problem": content.problem} | _raw(content.raw)
-
-
-def _iso(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat()
 
 
 def _raw(body: bytes) -> dict[str, str]:

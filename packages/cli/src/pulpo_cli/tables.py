@@ -68,8 +68,19 @@ def print_table(
         last_is_total: set the last row apart.
         to: stdout unless given.
     """
+    table = _ruled(columns, _BOX if _can_be_written(_LINE, to or sys.stdout) else _PLAIN_BOX)
+    cells = [[column.cell(text) for column, text in zip(columns, row, strict=True)] for row in rows]
+    for index, row in enumerate(cells):
+        if last_is_total and index == len(cells) - 1:
+            table.add_section()
+        table.add_row(*row)
+    show(table, title=title, to=to)
+
+
+def _ruled(columns: Sequence[Column], box: Box) -> Table:
+    """A table without rows."""
     table = Table(
-        box=_BOX if _can_be_written(_LINE, to or sys.stdout) else _PLAIN_BOX,
+        box=box,
         show_header=any(column.title for column in columns),
         show_edge=False,
         pad_edge=False,
@@ -83,12 +94,7 @@ def print_table(
             overflow="fold",
             no_wrap=not (column.cut or column.fold),
         )
-    cells = [[column.cell(text) for column, text in zip(columns, row, strict=True)] for row in rows]
-    for index, row in enumerate(cells):
-        if last_is_total and index == len(cells) - 1:
-            table.add_section()
-        table.add_row(*row)
-    show(table, title=title, to=to)
+    return table
 
 
 def _can_be_written(text: str, stream: TextIO) -> bool:

@@ -17,7 +17,8 @@ from pulpo_core import Record
 #: Quoted text, and words with what joins them: each character is looked at once, however long an error is.
 _PARTS: Final = re.compile(r"""'[^']*'|"[^"]*"|[\w.:/-]+""")
 
-_ERROR_WIDTH: Final = 200  # of an error in a table that is not at a terminal
+#: Of an error in a table that is not at a terminal.
+ERROR_WIDTH: Final = 200
 
 
 @attrs.frozen
@@ -113,5 +114,5 @@ def _row(group: Grouped, now: datetime) -> Sequence[str]:
         oldest,
         newest,
         group.example.id,
-        shortened(group.cause.error, _ERROR_WIDTH),
+        shortened(group.cause.error, ERROR_WIDTH),
     )

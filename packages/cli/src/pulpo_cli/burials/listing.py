@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from pulpo_cli.output import note, say_json
@@ -11,9 +12,16 @@ from pulpo_cli.tables import Column, print_table
 from pulpo_cli.units import NOTHING, number, shortened, span
 from pulpo_core import Page, Record, SystemClock
 
-from .groups import documents, group_records, print_groups, type_of
+from .groups import ERROR_WIDTH, documents, group_records, print_groups, type_of
 
-_ERROR_WIDTH: Final = 200  # of an error in a table that is not at a terminal
+_COLUMNS: Final = (
+    Column("id"),
+    Column("type"),
+    Column("attempts", number=True),
+    Column("buried", number=True),
+    Column("reason"),
+    Column("error", cut=True),
+)
 
 
 def print_page(page: Page, *, group: bool, as_json: bool) -> None:
@@ -25,7 +33,8 @@ def print_page(page: Page, *, group: bool, as_json: bool) -> None:
     elif group:
         print_groups(group_records(page.records), SystemClock().now())
     elif page.records:
-        _print_records(page.records)
+        now = SystemClock().now()
+        print_table(_COLUMNS, [_row(each, now) for each in page.records])
 
 
 def note_what_is_missing(page: Page) -> None:
@@ -41,25 +50,12 @@ def show_chosen(page: Page, *, as_json: bool) -> None:
         print_groups(group_records(page.records), SystemClock().now())
 
 
-def _print_records(records: Sequence[Record]) -> None:
-    now = SystemClock().now()
-    columns = (
-        Column("id"),
-        Column("type"),
-        Column("attempts", number=True),
-        Column("buried", number=True),
-        Column("reason"),
-        Column("error", cut=True),
+def _row(record: Record, now: datetime) -> Sequence[str]:
+    return (
+        record.id,
+        type_of(record) or NOTHING,
+        number(record.attempts),
+        f"{span(now - record.buried_at)} ago" if record.buried_at else NOTHING,
+        record.reason or NOTHING,
+        shortened(record.error or "", ERROR_WIDTH),
     )
-    rows = [
-        (
-            record.id,
-            type_of(record) or NOTHING,
-            number(record.attempts),
-            f"{span(now - record.buried_at)} ago" if record.buried_at else NOTHING,
-            record.reason or NOTHING,
-            shortened(record.error or "", _ERROR_WIDTH),
-        )
-        for record in records
-    ]
-    print_table(columns, rows)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import rich_click as click
 
 from pulpo_cli.application import Given, settings_option
-from pulpo_cli.frame import Command, Group
+from pulpo_cli.frame import Group
 from pulpo_cli.invocation import command_line
 from pulpo_cli.options import json_option
 from pulpo_cli.output import note, say, say_json
@@ -29,7 +29,7 @@ def config() -> None:
     """
 
 
-@config.command(cls=Command)
+@config.command()
 @settings_option
 @click.option("--origin", is_flag=True, help="Also say where each setting comes from.")
 @click.option("--all", "everything", is_flag=True, help="Also show what nobody has set, with its default.")
@@ -61,7 +61,7 @@ def _document(each: Said) -> dict[str, Any]:
     return {"setting": each.path, "value": each.value, "origin": each.origin}
 
 
-@config.command(cls=Command)
+@config.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("pulpo.toml"))
 def init(*, file: Path) -> None:
     """Write FILE, pulpo.toml unless given, in which every setting is explained and commented out.

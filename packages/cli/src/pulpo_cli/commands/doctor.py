@@ -50,7 +50,8 @@ def doctor(*, strict: bool, as_json: bool, **given: Any) -> int:
 
 
 def _document(finding: Finding) -> dict[str, str]:
-    return {"subject": finding.subject, **attrs.asdict(finding.diagnosis, value_serializer=lambda *each: str(each[2]))}
+    facts = attrs.asdict(finding.diagnosis, value_serializer=lambda _, __, value: str(value))
+    return {"subject": finding.subject, **facts}
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 import rich_click as click
 
 from pulpo_cli.application import Given, application_options
 from pulpo_cli.choosing_routes import Fitted, chosen_routes, fitted
+from pulpo_cli.documents import seconds
 from pulpo_cli.explain.words import VERBS, rows
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option
@@ -117,10 +117,10 @@ def _document(subject: Fitted) -> dict[str, Any]:
         "route": subject.route.name,
         "queue_was_asked": not subject.guess,
         "events": [_event_document(each) for each in _prospects(subject)],
-        "crash": {"lease_seconds": _seconds(ends.lease), "deliveries_before_burial": ends.attempts},
+        "crash": {"lease_seconds": seconds(ends.lease), "deliveries_before_burial": ends.attempts},
         "lease": {
-            "seconds": _seconds(subject.capabilities.lease),
-            "max_hold_seconds": _seconds(subject.capabilities.max_hold),
+            "seconds": seconds(subject.capabilities.lease),
+            "max_hold_seconds": seconds(subject.capabilities.max_hold),
         },
         "atomic_follow_ups": subject.capabilities.atomic_follow_ups,
     }
@@ -137,12 +137,8 @@ def _event_document(prospect: Prospect) -> dict[str, Any]:
                 "settlement": VERBS[type(stretch.settlement)],
                 "reason": str(stretch.reason),
                 "counted_as": str(stretch.tally),
-                "delays_seconds": [[each.total_seconds() for each in pair] for pair in stretch.delays],
+                "delays_seconds": [[seconds(each) for each in pair] for pair in stretch.delays],
             }
             for stretch in prospect.stretches
         ],
     }
-
-
-def _seconds(value: timedelta | None) -> float | None:
-    return None if value is None else value.total_seconds()

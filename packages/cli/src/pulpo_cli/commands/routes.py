@@ -7,6 +7,7 @@ from typing import Any
 import rich_click as click
 
 from pulpo_cli.application import Given, application_options
+from pulpo_cli.documents import retries, seconds
 from pulpo_cli.frame import Command
 from pulpo_cli.options import json_option
 from pulpo_cli.output import say, say_json
@@ -49,41 +50,37 @@ def _document(route: Route) -> dict[str, Any]:
         "translator": type(route.translator).__name__,
         "concurrency": route.concurrency,
         "prefetch": route.prefetch,
-        "timeout_seconds": None if route.timeout is None else route.timeout.total_seconds(),
+        "timeout_seconds": seconds(route.timeout),
         "rate_limit": None if route.rate_limit is None else str(route.rate_limit),
         "breaker": _breaker_document(route.breaker),
         "weight": route.weight,
         "policy": _policy_document(route.policy),
-        "handlers": [
-            {
-                "request_type": request_type,
-                "handler": bound.name,
-                "parameters": dict(bound.parameters),
-                "runs_in": str(bound.runs_in),
-                "timeout_seconds": None if bound.timeout is None else bound.timeout.total_seconds(),
-            }
-            for request_type, bound in _handlers(route)
-        ],
+        "handlers": [_handler_document(request_type, bound) for request_type, bound in _handlers(route)],
+    }
+
+
+def _handler_document(request_type: str | None, bound: BoundHandler) -> dict[str, Any]:
+    return {
+        "request_type": request_type,
+        "handler": bound.name,
+        "parameters": dict(bound.parameters),
+        "runs_in": str(bound.runs_in),
+        "timeout_seconds": seconds(bound.timeout),
     }
 
 
 def _breaker_document(breaker: Breaker | None) -> dict[str, Any] | None:
-    return None if breaker is None else {"failures": breaker.failures, "pause_seconds": breaker.pause.total_seconds()}
+    return None if breaker is None else {"failures": breaker.failures, "pause_seconds": seconds(breaker.pause)}
 
 
 def _policy_document(policy: Policy) -> dict[str, Any]:
     return {
-        "max_attempts": policy.max_attempts,
+        **retries(policy),
         "max_lost": policy.max_lost,
-        "backoff_base_seconds": policy.backoff.base.total_seconds(),
-        "backoff_factor": policy.backoff.factor,
-        "backoff_cap_seconds": policy.backoff.cap.total_seconds(),
-        "jitter": str(policy.backoff.jitter),
         "fatal": [error.__name__ for error in policy.fatal],
         "transient": [error.__name__ for error in policy.transient],
         "reject": [error.__name__ for error in policy.reject],
         "on_expired": str(policy.on_expired),
-        "max_age_seconds": None if policy.max_age is None else policy.max_age.total_seconds(),
     }
 
 

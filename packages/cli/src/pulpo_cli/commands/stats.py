@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import rich_click as click
 
+from pulpo_cli.documents import seconds
 from pulpo_cli.errors import one_line
 from pulpo_cli.frame import Command
 from pulpo_cli.options import interval_option, json_option, queues_of_settings, queues_option
@@ -117,7 +118,7 @@ def _document(url: str, counted: QueueStats | AdapterError) -> dict[str, Any]:
     return {
         "queue": url,
         **{state: getattr(counted, state) for state in _STATES},
-        "oldest_age_seconds": None if counted.oldest_age is None else counted.oldest_age.total_seconds(),
+        "oldest_age_seconds": seconds(counted.oldest_age),
         "exact": counted.exact,
         "paused": counted.paused,
     }

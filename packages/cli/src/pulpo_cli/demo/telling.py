@@ -70,8 +70,7 @@ def _tell_ledger(ledger: Ledger) -> None:
 
 def _tell_packages(standing: Standing) -> None:
     packages = standing.book.by_package()
-    shown = [(name, each) for name, each in packages.items()][:_PACKAGES_SHOWN]
-    rows = [_cells(name, each) for name, each in shown]
+    rows = [_cells(name, each) for name, each in list(packages.items())[:_PACKAGES_SHOWN]]
     rows.append(_cells(f"all {len(packages)}", standing.book.total()))
     columns = [Column("package"), *(Column(name, number=True) for name in ("files", "lines", "functions", "classes"))]
     say("")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from pulpo_cli.documents import retries, seconds
 from pulpo_cli.explain.words import VERBS
 from pulpo_core import Policy, Tally
 from pulpo_core.foresight import (
@@ -112,33 +113,25 @@ def _failing(premises: Premises, u: float) -> Any:
 
 def document(results: Results) -> dict[str, Any]:
     """*results* for programs."""
-    policy, workload = results.policy, results.workload
-    ends = horizon(results.premises)
+    workload = results.workload
     return {
         "seed": results.seed,
-        "policy": {
-            "max_attempts": policy.max_attempts,
-            "backoff_base_seconds": policy.backoff.base.total_seconds(),
-            "backoff_factor": policy.backoff.factor,
-            "backoff_cap_seconds": policy.backoff.cap.total_seconds(),
-            "jitter": str(policy.backoff.jitter),
-            "max_age_seconds": None if policy.max_age is None else policy.max_age.total_seconds(),
-        },
+        "policy": retries(results.policy),
         "workload": {
             "messages": workload.messages,
-            "over_seconds": workload.over.total_seconds(),
+            "over_seconds": seconds(workload.over),
             "failure_rate": workload.failure_rate,
-            "outage_seconds": workload.outage.total_seconds(),
-            "handling_seconds": results.premises.takes.total_seconds(),
+            "outage_seconds": seconds(workload.outage),
+            "handling_seconds": seconds(results.premises.takes),
         },
         "timeline": [_row(each) for each in results.timeline],
-        "longest_seconds": None if ends is None else ends.total_seconds(),
+        "longest_seconds": seconds(horizon(results.premises)),
         "attempts": {
             str(each): {"handled": handled, "set_aside": aside} for each, (handled, aside) in results.spread().items()
         },
         "seconds": {str(tally): _times(results.simulation, tally) for tally in (Tally.ACKED, Tally.BURIED)},
         "unfinished": results.simulation.unfinished,
-        "load": {"width_seconds": results.width.total_seconds(), "attempts": list(results.load)},
+        "load": {"width_seconds": seconds(results.width), "attempts": list(results.load)},
     }
 
 
@@ -146,8 +139,8 @@ def _row(row: Row) -> dict[str, Any]:
     decision = row.step.decision
     return {
         "attempt": row.step.attempt,
-        "earliest_seconds": row.earliest.total_seconds(),
-        "latest_seconds": row.latest.total_seconds(),
+        "earliest_seconds": seconds(row.earliest),
+        "latest_seconds": seconds(row.latest),
         "settlement": VERBS[type(decision.settlement)],
         "reason": str(decision.reason),
     }
@@ -156,5 +149,4 @@ def _row(row: Row) -> dict[str, Any]:
 def _times(simulation: Simulation, tally: Tally) -> dict[str, float | None]:
     times = simulation.times(tally)
     shares = {"median": 0.5, "p95": 0.95, "longest": 1.0}
-    found = {name: quantile(times, share) for name, share in shares.items()}
-    return {name: None if each is None else each.total_seconds() for name, each in found.items()}
+    return {name: seconds(quantile(times, share)) for name, share in shares.items()}
