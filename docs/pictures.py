@@ -56,7 +56,9 @@ def at_terminal(command: list[str], folder: Path) -> str:
     """What *command* writes where a person looks, colours included."""
     master, slave = pty.openpty()
     terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(WIDTH), "LINES": "50"}
-    environment = {**os.environ, **terminal, "TMPDIR": str(folder)}
+    at_hand = os.pathsep.join([str(Path(PULPO).parent), os.environ["PATH"]])
+    environment = {**os.environ, **terminal, "TMPDIR": str(folder), "PATH": at_hand}
+    environment.pop("UV_RUN_RECURSION_DEPTH", None)  # as those have it who have installed pulpo
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave):
         os.close(slave)
         seen = b""
