@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import attrs
 import rich_click as click
@@ -165,13 +165,23 @@ def publishable(message: Message) -> Message:
     return message
 
 
+#: Where the command line says a body, and the parameters that these options become.
+_BODIES: Final = {"--payload": "payload", "--body": "body", "--body-file": "body_file"}
+
+
+def bodies_in(given: Mapping[str, Any]) -> dict[str, str | bytes]:
+    """What was given of --payload, --body and --body-file; what is in the file, and not its name."""
+    found = {option: given[name] for option, name in _BODIES.items() if given[name] is not None}
+    return {option: value if isinstance(value, str) else value.read() for option, value in found.items()}
+
+
 @contextmanager
-def on_the_command_line() -> Generator[None]:
-    """Inside, a message that cannot be is wrong usage: it is what the command line asks for."""
+def on_the_command_line(option: str = "") -> Generator[None]:
+    """Inside, a message that cannot be is wrong usage: it is what the command line asks for, by *option* or in all."""
     try:
         yield
     except InvalidMessage as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{option}: {error}" if option else str(error)) from error
 
 
 def repeated(message: Callable[[], Message], count: int) -> Iterator[Job]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import rich_click as click
 
 from pulpo_core import InvalidMessage
 
-from .jobs import parse_json, split_pairs
+from .jobs import bodies_in, on_the_command_line, parse_json, split_pairs
 from .options import together
-
-_SOURCES: Final = ("payload", "body", "body_file")
 
 #: Say what is sent.
 raw_options = together(
@@ -38,17 +36,14 @@ def raw_body(given: Mapping[str, Any]) -> str:
     Raises:
         UsageError: there is none, or more than one, or it is not what its option says.
     """
-    sources = [name for name in _SOURCES if given[name] is not None]
-    if len(sources) != 1:
+    bodies = bodies_in(given)
+    if len(bodies) != 1:
         raise click.UsageError("give one of --payload, --body and --body-file")
-    [source] = sources
-    value: str | bytes = given[source].read() if source == "body_file" else given[source]
-    try:
-        if source == "body":
-            parse_json(value)
-        return as_text(value)
-    except InvalidMessage as error:
-        raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
+    [(option, body)] = bodies.items()
+    with on_the_command_line(option):
+        if option == "--body":
+            parse_json(body)
+        return as_text(body)
 
 
 def as_text(value: str | bytes) -> str:

@@ -7,10 +7,10 @@ from typing import IO, Any
 import rich_click as click
 
 from pulpo_cli.frame import Command
-from pulpo_cli.jobs import on_the_command_line, parse_pairs, publishable, read_jobs, read_pairs, repeated
+from pulpo_cli.jobs import bodies_in, on_the_command_line, parse_pairs, publishable, read_jobs, read_pairs, repeated
 from pulpo_cli.options import WHEN, json_option, queue_option
 from pulpo_cli.publishing import Publishing, nothing_beside_from_file
-from pulpo_core import InvalidMessage, Message
+from pulpo_core import Message
 
 
 @click.command(cls=Command)
@@ -64,15 +64,11 @@ def _message(given: dict[str, Any]) -> Message:
 
 
 def _body(given: dict[str, Any]) -> dict[str, Any]:
-    sources = [name for name in ("payload", "body", "body_file") if given[name] is not None]
-    if len(sources) > 1:
+    bodies = bodies_in(given)
+    if len(bodies) > 1:
         raise click.UsageError("give only one of --payload, --body and --body-file")
-    if not sources:
+    if not bodies:
         return {}
-    [source] = sources
-    if source == "payload":
-        return {"payload": given["payload"]}
-    try:
-        return parse_pairs(given["body"] if source == "body" else given["body_file"].read())
-    except InvalidMessage as error:
-        raise click.UsageError(f"--{source.replace('_', '-')}: {error}") from None
+    [(option, body)] = bodies.items()
+    with on_the_command_line(option):
+        return {"payload": body} if option == "--payload" else parse_pairs(body)
