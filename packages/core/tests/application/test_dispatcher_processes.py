@@ -235,6 +235,22 @@ async def test_what_waits_for_a_process_has_not_begun(tmp_path):
     assert ledger.acked == 2
 
 
+async def test_a_process_that_a_middleware_made_no_use_of_is_there_for_the_next(tmp_path):
+    url, journal = fresh_url(), tmp_path / "journal"
+    await publish(url, "never", str(journal))
+
+    async def middleware(message, delivery, call_next):
+        if message.payload == "never":
+            raise ConnectionError("no database")
+        return await call_next(message, delivery)
+
+    route = Route(url, handlers(note), middleware=[middleware], error_handler=lambda exc_info, message: True)
+    async with asyncio.timeout(30):
+        await run(route, process_pool=1)
+
+    assert len(journal.read_text().splitlines()) == 1
+
+
 async def test_a_timeout_kills_the_process_and_its_lease_is_kept_until_then(tmp_path):
     url, pid = fresh_url("?lease=500ms"), tmp_path / "pid"
     await publish(url, str(pid))

@@ -180,6 +180,50 @@ async def test_a_thread_that_does_not_end_is_abandoned_and_counts_as_a_lost_leas
     assert await counts(url) == {"ready": 1}, "nobody extends it any more"
 
 
+def hurried(reraise):
+    """A middleware that waits for its handler for five seconds."""
+
+    async def middleware(message, delivery, call_next):
+        try:
+            async with asyncio.timeout(5):
+                return await call_next(message, delivery)
+        except TimeoutError:
+            if reraise:
+                raise
+            return None
+
+    return middleware
+
+
+@pytest.mark.parametrize("reraise", [True, False], ids=["fails", "says that all is well"])
+@virtual_time
+async def test_a_thread_that_a_middleware_does_not_wait_for_is_not_begun_a_second_time_beside_the_first(reraise):
+    blocking = Blocking()
+    url = fresh_url()
+    await publish(url, "job")
+    async with running(Route(url, blocking, middleware=[hurried(reraise)]), thread_grace=30) as worker:
+        await pass_time(34)
+        assert worker.columns == {"received": 1, "in_hand": 1}
+        await pass_time(2)
+        assert worker.columns == {"received": 1, "lease_lost": 1}
+        worker.stop()
+    blocking.let_go()
+
+    assert len(blocking.payloads) == 1
+
+
+@virtual_time
+async def test_a_thread_that_ends_a_little_later_than_a_middleware_waits_has_its_say(blocking):
+    url = fresh_url()
+    await publish(url, "job")
+    async with running(Route(url, blocking, middleware=[hurried(reraise=True)]), thread_grace=30) as worker:
+        await pass_time(20)
+        blocking.let_go()
+        await pass_time(1)
+
+    assert worker.columns == {"received": 1, "acked": 1}
+
+
 @virtual_time
 async def test_the_handler_in_a_thread_can_see_that_its_lease_is_lost(blocking):
     url = fresh_url("?lease=12s")
@@ -417,6 +461,27 @@ async def test_an_error_handler_does_not_pay_for_its_wait_for_a_thread_and_may_t
         await one_by_one.let_go(1)
 
     assert asked == ["fails"]
+    assert worker.columns == {"received": 2, "acked": 2}
+
+
+@virtual_time
+async def test_an_error_handler_runs_in_the_thread_that_was_kept_for_a_handler_which_was_never_called():
+    """With one thread it would wait for itself otherwise."""
+    url, asked = fresh_url(), []
+
+    async def middleware(message, delivery, call_next):
+        raise ConnectionError("no database")
+
+    def error_handler(exc_info, message):
+        asked.append(exc_info[0])
+        return True
+
+    await publish(url, payload(1), payload(2))
+    route = Route(url, lambda message: None, middleware=[middleware], error_handler=error_handler, concurrency=2)
+    async with asyncio.timeout(60):
+        worker = await run(route, threads=1)
+
+    assert asked == [ConnectionError, ConnectionError]
     assert worker.columns == {"received": 2, "acked": 2}
 
 

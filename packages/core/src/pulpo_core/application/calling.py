@@ -45,13 +45,20 @@ class Calls:
     Attributes:
         middleware: wraps every handler, the first outermost.
         thread_grace: how long a handler in a thread may go on after it should have ended.
+        runner: the task whose cancellation is that of the whole route; any other one stays with its message.
     """
 
     middleware: Sequence[Middleware]
     threads: Threads
     processes: Processes | None
     thread_grace: timedelta
+    runner: asyncio.Task[Any] | None = None
     _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the whole route is cancelled."""
+        return self.runner is not None and self.runner.cancelling() > 0
 
     def places_of(self, handler: BoundHandler) -> Places:
         """Where *handler*, which does not run in the loop, needs a place."""
@@ -79,14 +86,20 @@ class Calls:
         held.stop_timer()
         in_loop = is_async(handler)
         if not in_loop:
-            await self.threads.places.take()
-            held.place = self.threads.places
+            await self._have_thread(held)
         held.start_timer()
         try:
             work = call() if in_loop else self._in_thread(held, call)
             return await in_context(work, held.context or self._context.copy())
         finally:
             held.stop_timer()
+
+    async def _have_thread(self, held: Held) -> None:
+        """See to it that it has a place among the threads: one that its handler made no use of, or another."""
+        if held.place is not self.threads.places:
+            held.leave_place()
+            await self.threads.places.take()
+            held.place = self.threads.places
 
     async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
         if handler.runs_in is PROCESS:
@@ -129,7 +142,7 @@ class Calls:
         try:
             return await job.future
         except asyncio.CancelledError:
-            if job.withdraw() or held.cause is None:
+            if job.withdraw() or self.is_ending:
                 raise
             return await self._last_chance(held, job.still_to_come())
 

@@ -102,6 +102,12 @@ class Held:
             self.timer.cancel()
             self.timer = None
 
+    def leave_place(self) -> None:
+        """Pass on a place that nothing has made use of, if there is one."""
+        if self.place is not None:
+            self.place.leave()
+            self.place = None
+
     def give_up(self, cause: Abandoned) -> bool:
         """Leave a handler that refuses to be cancelled where it stands; whether there was one to leave."""
         if self.stage is not Stage.RUNNING or self.task is None or self.context is None:

@@ -61,7 +61,6 @@ class Pipeline:
         calls: makes the calls of handlers, wherever they run.
         emit: told about every start and every alarm.
         on_stop: told when user code raised `SystemExit` or its like: the process is to end.
-        runner: the task whose cancellation is that of the whole route; any other one stays with its message.
     """
 
     route: Route
@@ -75,7 +74,6 @@ class Pipeline:
     emit: Callable[[Event], None]
     on_stop: Callable[[BaseException], None]
     watched: bool = False
-    runner: asyncio.Task[Any] | None = None
 
     async def handle(self, held: Held, task: asyncio.Task[None]) -> Decision:
         """Handle one delivery, inside *task*, and decide about it; `Held.interrupt` ends it early."""
@@ -83,7 +81,7 @@ class Pipeline:
         try:
             outcome = await self._outcome(held)
         except asyncio.CancelledError as error:
-            if self._is_ending:
+            if self.calls.is_ending:
                 raise
             outcome = held.cause or Failed(error)  # interrupted, or it awaited something of its own that was cancelled
         except GeneratorExit:
@@ -95,21 +93,19 @@ class Pipeline:
             held.stage, held.task = HANDLED_STAGE, None
         if task.cancelling():
             await self._take_back(task)
+        if isinstance(held.cause, Abandoned):  # whatever a middleware has made of it: it still runs
+            outcome = held.cause
         if outcome is HANDLED and not held.delivery.lease.lost:
             return _ACKED
         if held.delivery.lease.lost and not isinstance(outcome, Abandoned):
             outcome = LostLease(work_done=_is_all_done(outcome))
         return self.decide(held, outcome)
 
-    @property
-    def _is_ending(self) -> bool:
-        return self.runner is not None and self.runner.cancelling() > 0
-
     async def _take_back(self, task: asyncio.Task[None]) -> None:
         """Undo every cancellation of the slot's task but that of the route: ours, and what a handler left behind."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # what nobody has noticed yet is noticed here, and not by the next message
-        if self._is_ending:
+        if self.calls.is_ending:
             raise asyncio.CancelledError
         while task.cancelling():
             task.uncancel()
@@ -203,9 +199,7 @@ class Pipeline:
             refused = self._refusal(held.delivery, _expiration(held)) if has_to_wait else None
             return refused or await self._run(held, handler, message)
         finally:
-            if held.place is not None:  # a middleware kept its handler from running
-                held.place = None
-                places.leave()
+            held.leave_place()  # a middleware may have kept its handler from running
 
     async def _run(self, held: Held, handler: BoundHandler, message: Message) -> Outcome:
         begun = None
