@@ -130,7 +130,7 @@ class Pump:
 
     async def run(self) -> None:
         """Run to the end; returns when everything received is in the ledger."""
-        self.pipeline.runner = asyncio.current_task()
+        self.pipeline.calls.runner = asyncio.current_task()
         async with asyncio.TaskGroup() as helpers:
             tasks = [helpers.create_task(self._settler.run()), helpers.create_task(self._keep_leases())]
             async with self._slots.group as slots:
