@@ -205,8 +205,6 @@ class Given:
         values = attrs.asdict(self, recurse=False) | dict(self.options)
         return [name for name in names if values.get(name) not in (None, ())]
 
-    # ------------------------------------------------------------------------------------------------------ routes
-
     def _routes(self, settings: Settings) -> list[Route]:
         """The routes of the settings, or the one that options make; options also change the only one there is."""
         own = self._given(_OF_THE_ROUTE)

@@ -74,14 +74,11 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     leash = session().leash
     wanted = _given(given, leash)
     settings = _shared(wanted.read().settings, leash)
-    logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
-    if settings.output_buffering:
-        logs.write_in_blocks()
-    if settings.banner.enabled and settings.log_format == "console" and leash is None:
-        note(banner(settings.banner))
-    tell: Teller = JsonTeller() if settings.log_format == "json" else PlainTeller()
+    tell = _teller(settings)
     if leash is not None:
         return _work_on(leash, wanted, settings, tell)
+    if settings.banner.enabled and settings.log_format == "console":
+        note(banner(settings.banner))
     clock = SystemClock()
     started = clock.monotonic()
     if settings.processes > 1 or reload:
@@ -94,6 +91,14 @@ def run(*, as_json: bool, reload: bool, **given: Any) -> int:
     tell.end(report, elapsed)
     _tell_of_killed(accounts, tell)
     return report.status
+
+
+def _teller(settings: Settings) -> Teller:
+    """Who tells of the run, in the form of its log, which begins here."""
+    logs.configure(session().verbosity, form=settings.log_format, level=settings.log_level)
+    if settings.output_buffering:
+        logs.write_in_blocks()
+    return JsonTeller() if settings.log_format == "json" else PlainTeller()
 
 
 def _work(wanted: Given, settings: Settings, tell: Teller, leash: Leash | None = None) -> Report:

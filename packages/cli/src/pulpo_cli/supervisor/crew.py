@@ -118,8 +118,6 @@ class Crew:
                 loop.remove_signal_handler(each)
         return self._report()
 
-    # ------------------------------------------------------------------------------------------------ one place
-
     async def _fill(self, place: Place) -> None:
         """Have a worker in *place* until there is to be none."""
         while not (self._stopping.is_set() or place.is_done):
@@ -192,8 +190,6 @@ class Crew:
             self._stop()
         return False
 
-    # ----------------------------------------------------------------------------------------------------- stopping
-
     def _on_signal(self) -> None:
         self._signals += 1
         if self._signals == 1:
@@ -217,8 +213,6 @@ class Crew:
         else:
             worker.stop(now=self._signals == 2)
 
-    # ----------------------------------------------------------------------------------------------------- reloading
-
     async def _reload(self, directory: Path) -> None:
         async for paths in changes(directory, self._stopping):
             flaw = flaw_in(paths)
@@ -233,8 +227,6 @@ class Crew:
                 place.past = Past()
                 if place.worker is not None:
                     place.worker.stop(now=False)
-
-    # ------------------------------------------------------------------------------------------------------- the end
 
     @property
     def accounts(self) -> list[Account]:

@@ -58,8 +58,6 @@ class Top(App[None]):
         self.failure: BaseException | None = None
         self.queues = {url: Watched(url, partial(self.host.settled, url)) for url in urls}
 
-    # ------------------------------------------------------------------------------------------------------ screen
-
     def compose(self) -> ComposeResult:
         """Queues above, then the burials of the chosen one, then workers."""
         yield Header(show_clock=True)
@@ -133,8 +131,6 @@ class Top(App[None]):
         """Leave in order: Textual would print the values of all variables, and what a producer wrote among them."""
         self.failure = sys.exc_info()[1]
         self.exit(return_code=1)
-
-    # -------------------------------------------------------------------------------------------------------- keys
 
     @work
     async def action_look(self) -> None:
