@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from operator import methodcaller
 from typing import Any
 
 import pytest
 
+from pulpo_adapter_beanstalkd.connection import Address, Connection
+from pulpo_adapter_beanstalkd.pipeline import RESERVE_NOW
 from pulpo_core import (
     Ack,
     AdapterError,
@@ -49,6 +53,34 @@ async def settle(queue: Queue, delivery: Delivery, settlement: Settlement) -> Ad
     """Settle one delivery."""
     (error,) = await queue.settle([Settling(delivery, settlement)])
     return error
+
+
+class Noting(asyncio.Transport):
+    """A transport that keeps what is written to it, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def abort(self) -> None:
+        """There is nothing to abort."""
+
+
+async def test_whoever_cannot_wait_takes_along_what_was_asked_before_in_one_write() -> None:
+    connection, transport = Connection(Address(host="nowhere"), timeout=10), Noting()
+    connection.connection_made(transport)
+
+    connection.ask([methodcaller("delete", 7)])
+    assert transport.writes == []
+    connection.ask([RESERVE_NOW], at_once=True)
+    assert transport.writes == [b"delete 7\r\nreserve-with-timeout 0\r\n"]
+
+    await asyncio.sleep(0)
+    assert len(transport.writes) == 1
+    connection.end("done")
 
 
 @pytest.mark.parametrize(

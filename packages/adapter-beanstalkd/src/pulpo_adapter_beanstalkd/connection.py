@@ -1,6 +1,7 @@
 """One connection to beanstalkd on the event loop: commands go out in batches, answers come back as futures.
 
-Whatever is asked in one turn of the loop goes out in one system call. Nothing is ever sent twice:
+Whatever is asked in one turn of the loop goes out in one system call, unless somebody waits for the
+answer to it and for nothing else: that goes out at once, behind what was asked before. Nothing is ever sent twice:
 when a connection ends, what was sent and not answered is `Lost`, and whether it was carried out is
 not known. No connection comes back to life; the next call opens another.
 
@@ -113,8 +114,11 @@ class Connection(asyncio.Protocol):
         *,
         patience: float = 0.0,
         then: Callable[[list[Any]], None] | None = None,
+        at_once: bool = False,
     ) -> asyncio.Future[list[Any]]:
         """Say *commands*; the answers to them, in order, within the timeout and *patience*.
+
+        With *at_once* they are sent before this returns, and with them what is still to be sent.
 
         Each answer is what greenstalk's method returned, the error it raised, or `Lost`. The future
         never fails. Cancelling it takes nothing back: the commands go on, and *then*, which is told
@@ -126,12 +130,14 @@ class Connection(asyncio.Protocol):
             _Asked(Exchange(0), future, then, 0, 0).answer([lost for _ in commands])
             return future
         said, exchange = self._pipeline.say(commands)
-        if not self._outgoing:
+        if not (self._outgoing or at_once):
             self._loop.call_soon(self._flush)
         self._outgoing.append(said)
         self._asked.append(_Asked(exchange, future, then, patience, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout + patience, self._look)
+        if at_once:
+            self._flush()
         return future
 
     def half_close(self) -> None:

@@ -42,13 +42,15 @@ class Keeper:
         self._clock = clock
         self._lanes = lanes
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def rouse(self, seconds: float = TICK) -> None:
         """Look in so many *seconds*, or earlier if that is planned."""
-        loop = asyncio.get_running_loop()
-        if self._timer is None or self._timer.when() > loop.time() + seconds:
+        if self._loop is None:  # asked once: finding the running loop costs a system call on Python 3.11
+            self._loop = asyncio.get_running_loop()
+        if self._timer is None or self._timer.when() > self._loop.time() + seconds:
             self.close()
-            self._timer = loop.call_later(seconds, self._look)
+            self._timer = self._loop.call_later(seconds, self._look)
 
     def close(self) -> None:
         """Look no more."""

@@ -97,9 +97,9 @@ class Holding:
         if self.fate is CLAIMED:
             self.fate, self.settled_as = HELD, None
 
-    def hand_over(self) -> None:
-        """Its last command is said: whatever comes of it, the connection is done with it."""
-        self.fate = SAID
+    def hand_over(self, kind: type | None) -> None:
+        """Its last command, for a settlement of that *kind*, is said: whatever comes of it, the connection is done."""
+        self.fate, self.settled_as = SAID, kind
         self.lane.forget(self)
 
     def conclude(self, error: AdapterError | None) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Final
 
-from pulpo_core import AdapterError, Capabilities, Clock, Delivery, Settling
+from pulpo_core import AdapterError, Capabilities, Clock, Delivery
 
 from .attempts import Freshness
 from .connection import Dialer
@@ -14,7 +15,10 @@ from .keeper import Keeper
 from .lanes import Lanes
 from .reception import Reception
 from .records import Records
+from .server import CAPABILITIES
 from .settlement import Settlement
+
+_LONGEST_WAIT: Final = CAPABILITIES.max_wait  # the same for every beanstalkd
 
 
 class BeanstalkdProvider:
@@ -46,7 +50,8 @@ class BeanstalkdProvider:
             records=records,
             keeper=self._keeper,
         )
-        self._settlement = Settlement(ttr=ttr, clock=clock, records=records)
+        settlement = Settlement(ttr=ttr, clock=clock, records=records)
+        self.settle, self.extend = settlement.settle, settlement.extend
         self._closed = False
 
     @property
@@ -58,19 +63,11 @@ class BeanstalkdProvider:
         """See `Provider.receive`."""
         if self._closed:
             raise AdapterError("the queue is closed")
-        return await self._reception.receive(limit, min(wait, self.capabilities.max_wait))
+        return await self._reception.receive(limit, min(wait, _LONGEST_WAIT))
 
     def interrupt(self) -> None:
         """See `Provider.interrupt`."""
         self._reception.interrupt()
-
-    async def settle(self, batch: Sequence[Settling]) -> Sequence[AdapterError | None]:
-        """See `Provider.settle`."""
-        return await self._settlement.settle(batch)
-
-    async def extend(self, batch: Sequence[Delivery]) -> Sequence[float | AdapterError]:
-        """See `Provider.extend`."""
-        return await self._settlement.extend(batch)
 
     async def close(self) -> None:
         """Close every connection: what is in hand goes back at once."""

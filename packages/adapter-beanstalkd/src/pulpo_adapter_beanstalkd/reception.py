@@ -35,8 +35,8 @@ from .errors import BETRAYALS, Doing, checked, error_of
 from .keeper import Keeper
 from .lanes import Holding, Lane, Lanes, learn
 from .pace import LARGEST_BATCH, Company, Pace
-from .pipeline import Command
-from .records import RESERVE_NOW, Records
+from .pipeline import RESERVE_NOW, Command
+from .records import Records
 
 #: Seconds between polls when no connection is free to wait.
 POLL_PAUSE: Final = 0.01
@@ -113,21 +113,23 @@ class Reception:
     # --------------------------------------------------------------------------------------- without waiting
 
     async def _take(self, wanted: int) -> Sequence[Delivery]:
-        lane = await self._lane_at_work()
+        lane = self._current
+        if lane is None or lane.waiting or not lane.alive:
+            lane = await self._lane_at_work()
         asked_at = self._clock.monotonic()
         looks = self._looks(asked_at)
-        answers = await self._answers(lane, [*looks, *[RESERVE_NOW] * wanted], asked_at)
+        answers = await self._answers(lane, looks + [RESERVE_NOW] * wanted, asked_at)
         now = self._clock.monotonic()
-        self._looked(now, answers[: len(looks)])
-        jobs = self._jobs(answers[len(looks) :])
+        if looks:
+            self._looked(now, answers[: len(looks)])
+            answers = answers[len(looks) :]
+        jobs = self._jobs(answers)
         self._pace.answered(now - asked_at)
         self._pace.took(asked=wanted, got=len(jobs))
         return await self._deliver([self._held(lane, job, asked_at) for job in jobs])
 
     async def _lane_at_work(self) -> Lane:
-        """A connection that does not wait: the one used last, else one with jobs in hand, else any."""
-        if self._current is not None and self._current.alive and not self._current.waiting:
-            return self._current
+        """Another connection that does not wait: one with jobs in hand, else any."""
         idle = [lane for lane in self._lanes if not lane.waiting]
         self._current = max(idle, key=lambda lane: len(lane.in_hand), default=None) or await self._dial()
         return self._current
@@ -144,7 +146,7 @@ class Reception:
                 unheard.set_result(None)
 
         lane.taking += 1
-        asked = lane.connection.ask(commands, then=heard)
+        asked = lane.connection.ask(commands, then=heard, at_once=True)
         try:
             return await asked
         except asyncio.CancelledError:
@@ -205,7 +207,7 @@ class Reception:
         whole = math.ceil(seconds)
         commands: list[Command] = [*self._looks(now), methodcaller("reserve", whole)]
         if seconds == whole:
-            answers = await lane.connection.ask(commands, patience=whole)
+            answers = await lane.connection.ask(commands, patience=whole, at_once=True)
             return self._called_off(lane, answers) if self._interrupted.is_set() else answers
         answered = asyncio.Event()
         asked = lane.connection.ask(commands, patience=whole, then=lambda _: answered.set())

@@ -30,6 +30,7 @@ from .attempts import Baseline
 from .connection import Connection, Dialer, Lost
 from .errors import Doing, checked, error_of
 from .link import Link
+from .pipeline import RESERVE_NOW
 
 #: Time to run of a record: no reading takes longer.
 RECORD_TTR: Final = 120
@@ -51,8 +52,6 @@ RECORD_PRIORITY: Final = greenstalk.DEFAULT_PRIORITY
 ERROR_LIMIT: Final = 2_000
 
 _log = logging.getLogger(__name__)
-
-RESERVE_NOW: Final = methodcaller("reserve", 0)
 
 
 def fingerprint(body: bytes) -> str:

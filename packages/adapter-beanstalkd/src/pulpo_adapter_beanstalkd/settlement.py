@@ -195,8 +195,7 @@ def _acked(settling: Settling, now: float) -> Holding | None:
         return None
     if now >= holding.deadline or not holding.ours:
         return None
-    holding.claim(Ack)
-    holding.hand_over()
+    holding.hand_over(Ack)
     return holding
 
 
@@ -236,7 +235,7 @@ def _say(items: list[_Item]) -> list[asyncio.Future[list[Any]]]:
 def _say_on(lane: Lane, words: list[tuple[Holding, Command]]) -> asyncio.Future[list[Any]]:
     holdings = [holding for holding, _ in words]
     for holding in holdings:
-        holding.hand_over()
+        holding.hand_over(holding.settled_as)
     return lane.connection.ask([command for _, command in words], then=functools.partial(_conclude, holdings))
 
 

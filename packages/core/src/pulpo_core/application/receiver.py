@@ -53,6 +53,7 @@ class Receiver:
     something_to_wait_for: Callable[[], Awaitable[bool]]
     stopping: asyncio.Event
     _failures: int = 0
+    _just_received: bool = False
     _empty_polls: int = 0
 
     async def run(self) -> None:
@@ -78,7 +79,12 @@ class Receiver:
         while not self.stopping.is_set():
             room = self.room()
             if room <= 0:
+                self._just_received = False
                 await self.made_room.wait()
+                continue
+            if self._just_received:
+                self._just_received = False
+                await self._let_slots_begin()
                 continue
             allowed = self.flow.allows()
             if allowed > 0:
@@ -103,8 +109,7 @@ class Receiver:
         self._failures = 0
         self.flow.took(received)
         self.take_in(deliveries)
-        if deliveries:
-            await self._let_slots_begin()
+        self._just_received = received > 0
         return received
 
     @staticmethod
