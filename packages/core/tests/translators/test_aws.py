@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, ClassVar
 
@@ -39,6 +40,10 @@ def envelope(document: Any, **fields: Any) -> Envelope:
     return Envelope(body=json.dumps(document).encode(), **fields)
 
 
+async def finished(answer: Any) -> Message:
+    return await answer
+
+
 def sns_attributes(**texts: str) -> dict[str, Any]:
     return {name: {"Type": "String", "Value": text} for name, text in texts.items()}
 
@@ -65,6 +70,19 @@ class TestSns:
 
     def test_text_that_is_no_json_is_the_payload(self):
         assert SnsNotification().translate(notification("36|0|x")).payload == "36|0|x"
+
+    def test_the_inner_translator_may_be_asynchronous(self):
+        class FromStore:
+            """Reads a message that lies somewhere else."""
+
+            async def translate(self, envelope):
+                await asyncio.sleep(0)
+                return Message(body={"payload": envelope.body.decode()})
+
+        message = asyncio.run(finished(SnsNotification(inner=FromStore()).translate(notification("s3://where"))))
+
+        assert message.payload == "s3://where"
+        assert message.header["Subject"] == "An order"
 
     def test_a_strict_inner_translator_refuses_text(self):
         with pytest.raises(TranslationError):

@@ -9,7 +9,8 @@ Translators nest: ``SnsNotification(inner=S3Notification())`` reads what S3 has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -77,7 +78,7 @@ class SnsNotification:
 
     Attributes:
         raw: the subscription has raw message delivery: nothing is wrapped around the message.
-        inner: reads the message that was published to the topic.
+        inner: reads the message that was published to the topic; what it answers may be awaitable.
         type_attribute: the SNS message attribute that selects the handler; without it, *inner* says.
     """
 
@@ -85,20 +86,32 @@ class SnsNotification:
     inner: Translator = attrs.field(factory=JsonOrText)
     type_attribute: str | None = None
 
-    def translate(self, envelope: Envelope) -> Message:
+    def translate(self, envelope: Envelope) -> Message | Awaitable[Message]:
         """The message in *envelope*; see `ports.handler.Translator`."""
         if self.raw:
-            return self._message(envelope, {}, envelope.attributes)
+            return self._read(envelope, {}, envelope.attributes)
         notification = _object(envelope.body, "an SNS notification")
         content = notification.get("Message")
         if notification.get("Type") != "Notification" or not isinstance(content, str):
             raise TranslationError("not an SNS notification: expected Type 'Notification' and a Message that is text")
         attributes = _sns_attributes(notification.get("MessageAttributes"))
         published = attrs.evolve(envelope, body=_bytes(content), attributes=attributes)
-        return self._message(published, _sns_header(notification, attributes), attributes)
+        return self._read(published, _sns_header(notification, attributes), attributes)
 
-    def _message(self, published: Envelope, header: Mapping[str, Any], attributes: Mapping[str, str]) -> Message:
-        message = self.inner.translate(published)
+    def _read(
+        self, published: Envelope, header: Mapping[str, Any], attributes: Mapping[str, str]
+    ) -> Message | Awaitable[Message]:
+        answer = self.inner.translate(published)
+        if inspect.isawaitable(answer):
+            return self._read_later(answer, header, attributes)
+        return self._message(answer, header, attributes)
+
+    async def _read_later(
+        self, answer: Awaitable[Message], header: Mapping[str, Any], attributes: Mapping[str, str]
+    ) -> Message:
+        return self._message(await answer, header, attributes)
+
+    def _message(self, message: object, header: Mapping[str, Any], attributes: Mapping[str, str]) -> Message:
         if not isinstance(message, Message):
             raise TranslationError(f"the inner translator {type(self.inner).__name__} does not answer with a Message")
         message = attrs.evolve(message, header={**message.header, **header, **trace_of(attributes)})
