@@ -5,7 +5,18 @@ from collections.abc import Sequence
 import pytest
 
 from pulpo_cli.moving import Accounts, Moving
-from pulpo_core import AdapterError, Envelope, Message, PulpoJson, Queue, Settling, Unavailable, open_queue
+from pulpo_core import (
+    AdapterError,
+    Envelope,
+    Message,
+    PulpoError,
+    PulpoJson,
+    Queue,
+    QueueNotFound,
+    Settling,
+    Unavailable,
+    open_queue,
+)
 
 from .actors import publish
 from .conftest import Pulpo
@@ -44,6 +55,17 @@ async def test_a_queue_that_goes_away_ends_the_move_and_what_was_in_hand_is_give
         assert (await source.stats()).ready == 2
 
 
+async def test_a_queue_that_was_removed_ends_the_move_and_what_was_in_hand_is_given_back(url: str) -> None:
+    async with open_queue(url) as source, open_queue(f"{url}-other") as target:
+        await source.publish([Envelope(body=b"{}"), Envelope(body=b"{}")])
+        accounts = Accounts()
+        with pytest.raises(QueueNotFound):
+            await moving(source, Gone(target, QueueNotFound("removed")), accounts).run()
+
+        assert (accounts.taken, accounts.put, accounts.in_both) == (2, 0, 0)
+        assert (await source.stats()).ready == 2
+
+
 async def test_two_messages_of_one_identity_are_both_moved(url: str) -> None:
     twin = PulpoJson().encode(Message(header={"uid": "twin"}))
     async with open_queue(url) as source, open_queue(f"{url}-other") as target:
@@ -75,14 +97,15 @@ class Forgetful:
 
 
 class Gone:
-    """A queue that does not answer when it is published to."""
+    """A queue that does not answer when it is published to, unless with another error."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, error: PulpoError | None = None) -> None:
         self.capabilities = queue.capabilities
+        self._error = error or Unavailable("gone", in_doubt=True)
 
     async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
         """Fail."""
-        raise Unavailable("gone", in_doubt=True)
+        raise self._error
 
 
 def test_a_dry_run_counts_and_moves_nothing(pulpo: Pulpo, url: str) -> None:

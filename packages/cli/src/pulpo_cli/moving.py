@@ -114,7 +114,11 @@ class Moving:
             await self._give_back(deliveries)
             raise ConfigurationError("what was moved came back: both URLs seem to name the same queue")
         self.accounts.taken += len(deliveries)
-        answers = await _published(self.target, [copy_of(delivery, self.target) for delivery in deliveries])
+        try:
+            answers = await _published(self.target, [copy_of(delivery, self.target) for delivery in deliveries])
+        except ConfigurationError:
+            await self._give_back(deliveries)
+            raise
         pairs = list(zip(deliveries, answers, strict=True))
         broken = self._hold_back([(each, error) for each, error in pairs if isinstance(error, AdapterError)])
         if len(self._put_as) < _REMEMBERED:
