@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from itertools import count
@@ -309,7 +309,7 @@ class Bench:
             await self.advance(self.harness.settle_time.total_seconds() / 20)
         assert seen == known, f"stats count {seen}, but there are {known}"
 
-    async def _counted(self, names: Any) -> dict[str, int | None]:
+    async def _counted(self, names: Iterable[str]) -> dict[str, int | None]:
         stats = await self.call(self.queue.stats())
         return {name: getattr(stats, name) for name in names}
 

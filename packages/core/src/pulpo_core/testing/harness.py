@@ -19,7 +19,7 @@ from .virtual_loop import LoopClock, run_virtual
 HANG_GUARD = 60.0
 
 #: Virtual time that a clause may use: some wait for years.
-_LIFETIME = timedelta(days=36_500)
+LIFETIME = timedelta(days=36_500)
 
 
 class MovableClock(Clock, Protocol):
@@ -124,7 +124,7 @@ class Harness:
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         """Run one clause to its end in an event loop of its own."""
         if self.time == "virtual":
-            run_virtual(main, time_limit=_LIFETIME)
+            run_virtual(main, time_limit=LIFETIME)
         else:
             asyncio.run(_guarded(main))
 

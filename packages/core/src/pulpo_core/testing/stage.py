@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from pulpo_core.ports.adapter import Queue
 
 from .bench import Bench
-from .harness import Harness
+from .harness import LIFETIME, Harness
 from .trial import fresh_bench
 from .virtual_loop import VirtualLoop
 
 T = TypeVar("T")
-
-_LIFETIME = timedelta(days=36_500)
 
 
 class Stage:
     """One bench, kept open between the steps of a synchronous walk by a task that lives in its context."""
 
     def __init__(self, harness: Harness) -> None:
-        self._loop = VirtualLoop(time_limit=_LIFETIME) if harness.time == "virtual" else asyncio.new_event_loop()
+        self._loop = VirtualLoop(time_limit=LIFETIME) if harness.time == "virtual" else asyncio.new_event_loop()
         self._jobs: asyncio.Queue[tuple[Coroutine[Any, Any, Any], asyncio.Future[Any]] | None] = asyncio.Queue()
         opened: asyncio.Future[Bench] = self._loop.create_future()
         self._task = self._loop.create_task(self._live(harness, opened))
