@@ -1,17 +1,21 @@
 """Where a queue file can be, and who may open what lies beside it."""
 
+import asyncio
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pulpo_adapter_file import FileAdapter
-from pulpo_adapter_file.filesystem import check_is_local, mounted_as
-from pulpo_core import ConfigurationError, Envelope, QueueNotFound, SystemClock, SystemJitter
+from pulpo_adapter_file import FileAdapter, store
+from pulpo_adapter_file.filesystem import Folder, check_is_local, mounted_as
+from pulpo_adapter_file.header import Identity, identity_if_there
+from pulpo_core import ConfigurationError, Envelope, Queue, QueueNotFound, SystemClock, SystemJitter
 
 from .conftest import Opener
+from .stage import until
 
 
 def open_to_the_group(path: Path) -> None:
@@ -140,3 +144,106 @@ async def test_a_link_leads_to_the_file(opened: Opener, path: Path, tmp_path: Pa
 
     assert "link.db-wal" not in names_beside(link)
     assert "link.db.lock" not in names_beside(link)
+
+
+def add(folder: Path) -> None:
+    (folder / "new").touch()
+
+
+def take_away(folder: Path) -> None:
+    (folder / "file").unlink()
+
+
+def put_another_in_its_place(folder: Path) -> None:
+    (folder / "other").rename(folder / "file")
+
+
+def restore_with_its_times(folder: Path) -> None:
+    found = folder.stat()
+    put_another_in_its_place(folder)
+    os.utime(folder, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+async def trusted(path: Path) -> Folder:
+    """A folder whose names were looked at, long enough after they were last changed."""
+    for name in ("file", "other"):
+        (path / name).write_text(name)
+    folder = Folder(path)
+
+    def is_trusted() -> bool:
+        as_seen = folder.is_as_seen()
+        folder.note_seen()
+        return as_seen
+
+    await until(is_trusted)
+    return folder
+
+
+@pytest.mark.parametrize("change", [add, take_away, put_another_in_its_place, restore_with_its_times])
+async def test_a_folder_notices_whatever_happens_to_its_names(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    folder = await trusted(tmp_path)
+
+    change(tmp_path)
+
+    assert not folder.is_as_seen()
+
+
+async def test_a_folder_is_as_seen_whatever_is_written_to_its_files(tmp_path: Path) -> None:
+    folder = await trusted(tmp_path)
+
+    (tmp_path / "file").write_text("longer than it was")
+
+    assert folder.is_as_seen()
+
+
+def test_a_folder_that_has_just_changed_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next change may come within the same tick of a coarse clock."""
+    monkeypatch.setattr("pulpo_adapter_file.filesystem._TICK", 10**15)
+    folder = Folder(tmp_path)
+
+    seen = []
+    for _ in range(3):
+        seen.append(folder.is_as_seen())
+        folder.note_seen()
+
+    assert seen == [False] * 3
+
+
+def remove_log(path: Path) -> None:
+    path.with_name("shop.db-wal").unlink()
+
+
+def replace_log(path: Path) -> None:
+    log = path.with_name("shop.db-wal")
+    other = path.with_name("other-wal")
+    other.write_bytes(log.read_bytes())
+    other.rename(log)
+
+
+async def publish_until_trusted(queue: Queue, asked: list[str]) -> None:
+    """Publish until a publish asks nothing about the log any more."""
+    asked.append("")
+    async with asyncio.timeout(20):
+        while asked:
+            asked.clear()
+            await queue.publish([Envelope(body=b"{}")])
+
+
+@pytest.mark.parametrize("fault", [remove_log, replace_log])
+async def test_a_log_is_asked_about_only_when_names_have_changed_and_then_it_is(
+    path: Path, fault: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for the times of a file that is written makes the next write dearer."""
+    asked: list[str] = []
+
+    def ask(name: str) -> Identity | None:
+        asked.append(name)
+        return identity_if_there(name)
+
+    monkeypatch.setattr(store, "identity_if_there", ask)
+    async with FileAdapter().open(f"file://{path}", clock=SystemClock(), jitter=SystemJitter()) as queue:
+        await publish_until_trusted(queue, asked)
+        fault(path)
+
+        with pytest.raises(ConfigurationError, match="-wal file was removed"):
+            await queue.publish([Envelope(body=b"{}")])

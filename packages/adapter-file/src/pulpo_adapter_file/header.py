@@ -35,6 +35,14 @@ def identity_of(path: Path | str | int) -> Identity:
     return found.st_dev, found.st_ino
 
 
+def identity_if_there(name: str) -> Identity | None:
+    """As `identity_of`; `None` if there is no such file."""
+    try:
+        return identity_of(name)
+    except FileNotFoundError:
+        return None
+
+
 class Header:
     """The beginning of one file; made before SQLite opens it, closed after SQLite has closed it."""
 

@@ -24,7 +24,7 @@ from typing import Final
 from pulpo_core import Unavailable
 
 from .filesystem import companion_mode, give_to_owner
-from .header import Identity, identity_of
+from .header import Identity, identity_if_there, identity_of
 
 _STEP: Final = 0.002  # seconds between two tries where waiting has an end
 
@@ -96,10 +96,7 @@ class FileLock:
         return self._descriptor
 
     def _is_current(self) -> bool:
-        try:
-            return identity_of(self._name) == self._identity
-        except FileNotFoundError:
-            return False
+        return identity_if_there(self._name) == self._identity
 
     def mark(self) -> None:
         """Note for ever that there is a queue; the caller holds the lock."""

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from pulpo_core import ConfigurationError, PulpoError, QueueNotFound
 
-from .filesystem import check_is_local, check_place, create_owner_only, sync_directory
-from .header import Header, Identity, identity_of
+from .filesystem import Folder, check_is_local, check_place, create_owner_only, sync_directory
+from .header import Header, Identity, identity_if_there, identity_of
 from .locking import FileLock
 from .schema import migrate
 
@@ -57,6 +57,7 @@ class Store:
         self.damage: PulpoError | None = None
         self._name, self._log_name = str(path), str(_log_of(path))
         self._identity = identity_of(path)
+        self._folder = Folder(path.parent)
         self._log_identity: Identity | None = None
         self._size = path.stat().st_size
         self._header = header
@@ -123,10 +124,14 @@ class Store:
         return None
 
     def _log_is_ours(self) -> bool:
-        if self._log_identity is None:  # made by the first transaction after opening
-            self._log_identity = _identity_if_there(self._log_name)
+        if self._folder.is_as_seen():
             return True
-        return _identity_if_there(self._log_name) == self._log_identity
+        found = identity_if_there(self._log_name)
+        if self._log_identity is None:  # made by the first transaction after opening
+            self._log_identity = found
+        if self._log_identity is not None:
+            self._folder.note_seen()
+        return found == self._log_identity
 
     def synchronous(self, level: str) -> None:
         """Let the next transactions be as durable as *level* (FULL, NORMAL) says."""
@@ -148,13 +153,6 @@ class Store:
 def _is_missing(path: Path) -> bool:
     """Whether there is no file, or one into which nothing was ever written."""
     return not path.exists() or (path.stat().st_size == 0 and not _log_of(path).exists())
-
-
-def _identity_if_there(name: str) -> Identity | None:
-    try:
-        return identity_of(name)
-    except FileNotFoundError:
-        return None
 
 
 def _log_of(path: Path) -> Path:

@@ -14,12 +14,11 @@ import logging
 import os
 import socket
 import stat
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from .filesystem import companion_mode, give_to_owner
+from .filesystem import Folder, companion_mode, give_to_owner
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,7 +30,6 @@ LOOK_OFTEN: Final = 0.05
 
 _LONGEST_ADDRESS: Final = 100  # bytes; a little below what the smallest system allows
 _MAX_DATAGRAM: Final = 512
-_TICK: Final = 100_000_000  # nanoseconds; ten times what the coarsest clock of a local file system has
 _GONE: Final = (ConnectionRefusedError, FileNotFoundError)
 
 
@@ -80,9 +78,9 @@ class Bell:
 
     def __init__(self, queue_file: Path) -> None:
         self._directory = _Directory(directory_of(queue_file))
+        self._folder = Folder(self._directory.path)
         self._socket: socket.socket | None = None
         self._names: list[str] = []
-        self._changed = 0
 
     def ring(self, queues: Iterable[int]) -> None:
         """Let every other process that waits look again at *queues*."""
@@ -95,12 +93,10 @@ class Bell:
     def _listeners(self) -> Iterable[str]:
         """The sockets of other processes; listed anew only when the directory was changed since."""
         try:
-            changed = os.stat(self._directory.path).st_mtime_ns  # noqa: PTH116 - asked for after every commit
-            if changed != self._changed:
+            if not self._folder.is_as_seen():
                 mine = _process()
                 self._names = [each.name for each in os.scandir(self._directory.path) if not each.name.startswith(mine)]
-                # Two changes within one tick of the file system's clock look like one: what is new is not trusted yet.
-                self._changed = changed if time.time_ns() - changed > _TICK else 0
+                self._folder.note_seen()
         except OSError:
             return ()  # nobody has ever waited
         return self._names
