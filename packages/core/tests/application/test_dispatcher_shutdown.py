@@ -18,6 +18,7 @@ from .fakes import (
     counts,
     delivery,
     failing,
+    filled,
     fresh_url,
     pass_time,
     payload,
@@ -603,3 +604,22 @@ async def test_a_dispatcher_runs_once():
 
     with pytest.raises(PulpoError, match="runs once"):
         await worker.run()
+
+
+@virtual_time
+async def test_what_waits_for_the_limit_of_the_process_is_given_back_at_once():
+    busy, waits = fresh_url(), fresh_url()
+    slow, never = Recorder(seconds=20), Recorder()
+    await publish(busy, "job")
+    async with running(Route(busy, slow), Route(waits, never, weight=1), concurrency=1, grace=25) as worker:
+        await pass_time(1)
+        await publish(waits, "job")
+        await pass_time(1)
+        assert worker.dispatcher.ledgers[waits].in_hand == 1
+        worker.stop()
+        await pass_time(1)
+        assert filled(worker.dispatcher.ledgers[waits]) == {"received": 1, "released": 1}
+        assert filled(worker.dispatcher.ledgers[busy]) == {"received": 1, "in_hand": 1}
+
+    assert filled(worker.dispatcher.ledgers[busy]) == {"received": 1, "acked": 1}
+    assert never.starts == []

@@ -143,3 +143,25 @@ async def test_an_entry_with_a_weight_has_room_in_front_of_a_full_gate_so_that_i
             waiting.cancel()
 
     assert (weighted.room, plain.room) == (2, 1)
+
+
+@virtual_time
+async def test_those_who_are_to_hurry_are_let_in_over_the_limit_and_their_places_go_to_nobody_else():
+    gate = Gate(1)
+    stopped, other = gate.entry(), gate.entry()
+    order: list[str] = []
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(visit(other, "first", order, seconds=10))
+        await asyncio.sleep(0)
+        group.create_task(visit(stopped, "hurries", order, seconds=0))
+        group.create_task(visit(other, "second", order))
+        await asyncio.sleep(1)
+        assert order == ["first"]
+        stopped.hurry()
+        await asyncio.sleep(1)
+        assert order == ["first", "hurries"]
+        assert (gate.taken, gate.free) == (1, -1)
+
+    assert order == ["first", "hurries", "second"]
+    assert gate.free == 1

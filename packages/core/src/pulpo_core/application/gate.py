@@ -30,9 +30,14 @@ class Gate:
         return entry
 
     @property
+    def vacant(self) -> float:
+        """Places that nobody has; less than 0 after `admit_all`."""
+        return math.inf if self.limit is None else self.limit - self.taken
+
+    @property
     def free(self) -> float:
-        """How many could come in now."""
-        return math.inf if self.limit is None else self.limit - self.taken - len(self._waiting)
+        """How many could come in now, beside those who wait."""
+        return self.vacant - len(self._waiting)
 
     async def wait(self, entry: Entry) -> None:
         """Wait for a place that somebody passes on."""
@@ -55,11 +60,18 @@ class Gate:
         self.taken -= 1
         entry.taken -= 1
         waiting = [place for place in self._waiting if not place[1].done()]  # cancelled, and does not know it yet
-        if waiting:
-            place = min(waiting, key=lambda place: place[0].load)
-            self._remove(place)
-            self.take(place[0])
-            place[1].set_result(None)
+        if waiting and self.vacant > 0:
+            self._admit(min(waiting, key=lambda place: place[0].load))
+
+    def admit_all(self, entry: Entry) -> None:
+        """Let everybody in who waits on *entry*, whatever the limit says."""
+        for place in [place for place in self._waiting if place[0] is entry and not place[1].done()]:
+            self._admit(place)
+
+    def _admit(self, place: tuple[Entry, asyncio.Future[None]]) -> None:
+        self._remove(place)
+        self.take(place[0])
+        place[1].set_result(None)
 
     def take(self, entry: Entry) -> None:
         """Count one more holder that came through *entry*."""
@@ -107,6 +119,10 @@ class Entry:
     def load(self) -> float:
         """How much of its share it uses; entries without a weight have no share, and take turns."""
         return self.taken / self.weight if self.weight else 0.0
+
+    def hurry(self) -> None:
+        """Let everybody in who waits here: the route is being stopped, and they do nothing inside but leave."""
+        self.gate.admit_all(self)
 
     async def __aenter__(self) -> None:
         gate = self.gate

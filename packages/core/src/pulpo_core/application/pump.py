@@ -148,6 +148,7 @@ class Pump:
         self.flow.changed.set()
         self.provider.interrupt()
         self._release_waiting()
+        self.gate.hurry()
         self._free()
 
     def pause(self) -> None:
