@@ -55,6 +55,10 @@ class Header:
             shared.holders += 1
             self._descriptor = shared.descriptor
 
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._descriptor).st_size
+
     def fits(self, size: int) -> bool:
         """Whether a file of *size* bytes holds all the pages that its header tells of."""
         header = os.pread(self._descriptor, _HEADER, 0)

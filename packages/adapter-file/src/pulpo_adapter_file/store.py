@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -59,7 +58,7 @@ class Store:
         self._identity = identity_of(path)
         self._folder = Folder(path.parent)
         self._log_identity: Identity | None = None
-        self._size = path.stat().st_size
+        self._size = header.size()
         self._header = header
         self._synchronous = ""
 
@@ -109,29 +108,34 @@ class Store:
         self.damage = damage
 
     def _find_damage(self, *, locked: bool) -> PulpoError | None:
-        try:
-            found = os.stat(self._name)  # noqa: PTH116 - half the time of Path.stat, and asked for every transaction
-        except FileNotFoundError:
-            return QueueNotFound(f"queue file {self.path} was removed while it was in use; restore it")
-        if (found.st_dev, found.st_ino) != self._identity:
-            return ConfigurationError(f"queue file {self.path} was replaced by another while it was in use")
-        if not self._log_is_ours():
-            return ConfigurationError(f"queue file {self.path}: its -wal file was removed or replaced in use")
-        if locked:
-            before, self._size = self._size, found.st_size
+        damage = self._find_another() if self._names_may_have_changed() else None
+        if damage is None and locked:
+            before, self._size = self._size, self._header.size()
             if self._size < before and not self._header.fits(self._size):
                 return ConfigurationError(f"queue file {self.path} was truncated while it was in use; restore it")
-        return None
+        return damage
 
-    def _log_is_ours(self) -> bool:
-        if self._folder.is_as_seen():
+    def _names_may_have_changed(self) -> bool:
+        try:
+            return not self._folder.is_as_seen()
+        except FileNotFoundError:
             return True
-        found = identity_if_there(self._log_name)
+
+    def _find_another(self) -> PulpoError | None:
+        """Whether the names are of other files than those that were opened."""
+        found = identity_if_there(self._name)
+        if found is None:
+            return QueueNotFound(f"queue file {self.path} was removed while it was in use; restore it")
+        if found != self._identity:
+            return ConfigurationError(f"queue file {self.path} was replaced by another while it was in use")
+        log = identity_if_there(self._log_name)
         if self._log_identity is None:  # made by the first transaction after opening
-            self._log_identity = found
-        if self._log_identity is not None:
+            self._log_identity = log
+        if log != self._log_identity:
+            return ConfigurationError(f"queue file {self.path}: its -wal file was removed or replaced in use")
+        if log is not None:
             self._folder.note_seen()
-        return found == self._log_identity
+        return None
 
     def synchronous(self, level: str) -> None:
         """Let the next transactions be as durable as *level* (FULL, NORMAL) says."""
@@ -142,7 +146,7 @@ class Store:
     def checkpoint(self) -> None:
         """Bring what is in the log into the file; the caller holds the lock."""
         self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        self._size = self.path.stat().st_size
+        self._size = self._header.size()
 
     def close(self) -> None:
         """Close the connection; the caller holds the lock, for the last one to close does a checkpoint."""
