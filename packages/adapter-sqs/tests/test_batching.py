@@ -226,6 +226,27 @@ async def test_what_lingers_when_the_queue_is_closed_is_told_that_it_was_not_sen
     assert sends.batches == [[1]]
 
 
+async def test_nobody_waits_for_ever_when_a_defect_ends_every_request() -> None:
+    async def defect() -> None:
+        raise KeyError("surprise")
+
+    sends = Sends()
+    sends.go.clear()
+    waiting: list[asyncio.Task[list[Answer]]] = []
+    with pytest.raises(ExceptionGroup):
+        async with background() as tasks:
+            coalescer = Coalescer[int](tasks, sends, in_order=True)
+            waiting += [asyncio.create_task(coalescer.submit([number] * 10)) for number in range(3)]
+            await asyncio.sleep(0.01)
+            tasks.start(defect())
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        answers = [answer for task in waiting for answer in await task]
+    assert len(answers) == 30
+    assert all(isinstance(answer, AdapterError) for answer in answers)
+
+
 @pytest.mark.parametrize(
     ("sizes", "cut"),
     [

@@ -178,13 +178,15 @@ class Coalescer(Generic[E]):
         self._send_ready()
 
     def _send_ready(self) -> None:
-        if self.tasks.closed:
-            self._refuse_ready(AdapterError("the queue was closed before this was sent"))
         while self._ready and self._sending < self.at_once:
             part = self._ready.popleft()
-            self._sending += 1
-            task = self.tasks.start(self._deliver(part))
-            task.add_done_callback(partial(self._on_sent, part))
+            try:
+                task = self.tasks.start(self._deliver(part))
+            except AdapterError as closed:
+                _answer_all(part, closed)
+            else:
+                self._sending += 1
+                task.add_done_callback(partial(self._on_sent, part))
 
     def _refuse_ready(self, error: AdapterError) -> None:
         while self._ready:
