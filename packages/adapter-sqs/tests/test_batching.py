@@ -230,16 +230,19 @@ async def test_nobody_waits_for_ever_when_a_defect_ends_every_request() -> None:
     async def defect() -> None:
         raise KeyError("surprise")
 
+    async def run() -> None:
+        async with background() as tasks:
+            coalescer = Coalescer[int](tasks, sends, in_order=True)
+            waiting.extend(asyncio.create_task(coalescer.submit([number] * 10)) for number in range(3))
+            await asyncio.sleep(0.01)
+            tasks.start(defect())
+            await asyncio.Event().wait()
+
     sends = Sends()
     sends.go.clear()
     waiting: list[asyncio.Task[list[Answer]]] = []
     with pytest.raises(ExceptionGroup):
-        async with background() as tasks:
-            coalescer = Coalescer[int](tasks, sends, in_order=True)
-            waiting += [asyncio.create_task(coalescer.submit([number] * 10)) for number in range(3)]
-            await asyncio.sleep(0.01)
-            tasks.start(defect())
-            await asyncio.Event().wait()
+        await run()
 
     async with asyncio.timeout(10):
         answers = [answer for task in waiting for answer in await task]
