@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -413,8 +414,20 @@ async def test_closing_does_not_wait_for_ever(path: Path, caplog: pytest.LogCapt
             await frozen.until("holding")
 
         assert "still being closed" in caplog.text
+        await asyncio.sleep(0.3)  # longer than the timeout: it is closed under the lock all the same
+        assert writing(path)
         frozen.process.send_signal(signal.SIGCONT)
         await frozen.end()
+        async with asyncio.timeout(20):
+            while writing(path):  # noqa: ASYNC110 - a thread
+                await asyncio.sleep(0.01)
+
+    assert "not closed in order" not in caplog.text
+
+
+def writing(path: Path) -> bool:
+    """Whether this process has the file open, or is still closing it."""
+    return any(thread.name == f"pulpo {path.name}" for thread in threading.enumerate())
 
 
 async def test_a_lock_dies_with_its_holder(path: Path) -> None:
