@@ -48,6 +48,7 @@ def ask(running: Running, path: str) -> tuple[int, str]:
 def test_readiness_drops_at_the_signal_and_metrics_tell_what_was_done(shop: Shop) -> None:
     shop.write(SLOW)
     shop.pulpo("publish", "-q", "--type", "note", "--payload", "secret-word", "--count", "2")
+    shop.pulpo("publish", "-q", "--type", "note", "--payload", "later", "--delay", "1h", "--count", "3")
 
     with shop.start("run", "--handler", "note=jobs:note", "--concurrency", "1", "--health-port", "0") as running:
         wait_until(lambda: shop.journal == ["begun"], "the first message is in hand")
@@ -66,7 +67,9 @@ def test_readiness_drops_at_the_signal_and_metrics_tell_what_was_done(shop: Shop
     assert json.loads(draining[1])["phase"] == "draining"
     queue = f"file://{shop.folder}/shop.db?queue=mail"
     assert f'pulpo_in_flight{{queue="{queue}"}} 1.0' in metrics[1]
-    assert f'pulpo_queue_depth{{queue="{queue}",state="ready"}} 1.0' in metrics[1]
+    assert f'pulpo_queue_depth{{queue="{queue}",state="delayed"}} 3.0' in metrics[1]
+    counted = [f'pulpo_queue_depth{{queue="{queue}",state="ready"}} {ready:.1f}' in metrics[1] for ready in (1, 2)]
+    assert any(counted), "when the queues were open, which was shortly before or after the first message was taken"
     assert f'pulpo_messages_total{{outcome="acked",queue="{queue}",type="note"}} 0.0' in metrics[1]
     assert "process_cpu_seconds_total" in metrics[1], "the application's own registry is there too"
     assert shop.journal == ["begun", "done"]
