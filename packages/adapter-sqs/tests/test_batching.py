@@ -263,6 +263,17 @@ def test_batches_are_cut_by_number_and_by_size(sizes: list[int], cut: list[int])
     assert [len(batch) for batch in chunks(sizes, size=lambda size: size, max_bytes=100)] == cut
 
 
+async def test_who_is_cancelled_while_the_queue_is_closed_is_cancelled() -> None:
+    async with background() as tasks:
+        waiting = asyncio.create_task(tasks.run(asyncio.Event().wait()))
+        await asyncio.sleep(0.01)
+        tasks.close()
+        waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_an_error_leaves_the_context_as_it_is() -> None:
     with pytest.raises(ValueError, match="mine"):
         async with background():

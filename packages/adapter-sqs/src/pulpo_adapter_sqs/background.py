@@ -57,6 +57,9 @@ class Background:
         try:
             answer, error = await asyncio.shield(task)
         except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
             if task.cancelled() and self.closed:
                 raise closed_meanwhile() from None
             raise
