@@ -167,6 +167,24 @@ class TestRetryBeyondTheCeiling:
         [record] = (await hopping.buried()).records
         assert record.attempts == 2
 
+    async def test_what_is_too_large_for_a_copy_comes_as_late_as_it_can(
+        self, server: SqsServer, opener: Opener, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server.create("small-buried", MaximumMessageSize="1024")
+        server.create("small", MaximumMessageSize="1024")
+        server.state.send_message({"QueueUrl": "small", "MessageBody": "x" * 1024}, server.now())
+        async with opener("small", long_delay="hop") as queue:
+            [delivery] = await take(queue, 1)
+            delivery.receipt.taken_at -= 43_000  # held for nearly twelve hours
+
+            assert await settle(queue, (delivery, Retry(timedelta(minutes=10)))) == [None]
+
+            await clock.advance(190)
+            assert not await queue.receive(1, timedelta())
+            await clock.advance(20)
+            assert len(await queue.receive(1, timedelta())) == 1
+        assert "comes again sooner than was asked" in caplog.text
+
     async def test_a_shorter_one_stays_where_it_is(self, server: SqsServer, hopping: SqsQueue) -> None:
         await put(hopping, 1)
         [delivery] = await take(hopping, 1)

@@ -7,6 +7,7 @@ begun, goes on when its caller is cancelled, and a second call for the same deli
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -31,12 +32,14 @@ from pulpo_core import (
 )
 
 from .background import Background, closed_meanwhile
-from .channel import Channel
+from .channel import Channel, entry_size
 from .copies import Burial, burial_entry
 from .graveyard import Graveyard
 from .hops import Hops
 from .moving import move
 from .receipt import Receipt
+
+log = logging.getLogger("pulpo.adapter.sqs")
 
 _SECOND: Final = timedelta(seconds=1)
 
@@ -152,7 +155,22 @@ class Settlements:
     def _is_long(self, work: Work) -> bool:
         seconds = _seconds(work.settlement)
         possible = self.long_delays and not work.receipt.channel.source.fifo
-        return possible and work.receipt.allowance(seconds, self.clock.monotonic()) < seconds
+        return possible and work.receipt.allowance(seconds, self.clock.monotonic()) < seconds and self._has_room(work)
+
+    def _has_room(self, work: Work) -> bool:
+        """Whether a copy takes what pulpo has to say about it; a foreign message may fill the queue's limit alone."""
+        source = work.receipt.channel.source
+        fits = entry_size(self._hop(work)) <= source.max_message_bytes
+        if not fits:
+            log.warning(
+                "message %s of queue %r comes again sooner than was asked: it is too large for a copy with a delay",
+                *(work.delivery.id, source.name),
+            )
+        return fits
+
+    def _hop(self, work: Work) -> Mapping[str, Any]:
+        until = self.clock.now() + timedelta(seconds=_seconds(work.settlement))
+        return self.hops.entry(work.delivery, until, attempts=work.delivery.attempt)
 
     async def _carry_out(self, settle: Settle, channel: Channel, works: Sequence[Work]) -> ConfigurationError | None:
         try:
@@ -181,13 +199,7 @@ class Settlements:
         return _errors(await channel.hide(handles))
 
     async def _postpone(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
-        now = self.clock.now()
-        entries = [
-            self.hops.entry(
-                work.delivery, now + timedelta(seconds=_seconds(work.settlement)), attempts=work.delivery.attempt
-            )
-            for work in works
-        ]
+        entries = [self._hop(work) for work in works]
         return await move([work.receipt for work in works], entries, source=channel, target=channel)
 
     async def _bury(self, channel: Channel, works: Sequence[Work]) -> Sequence[AdapterError | None]:
