@@ -33,6 +33,26 @@ async def test_the_longest_waiting_is_woken_and_only_one_is_on_its_way_at_a_time
 
 
 @virtual_time
+async def test_workers_of_which_each_wakes_two_are_all_at_work_after_a_few_steps():
+    idlers, at_work = Idlers(), 0
+
+    async def wake_two() -> None:
+        nonlocal at_work
+        await idlers.wait()
+        at_work += 1
+        idlers.wake(2)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(63):
+            group.create_task(wake_two())
+        await asyncio.sleep(0)
+        idlers.wake_one()
+        for _ in range(6):
+            await asyncio.sleep(0)
+        assert at_work == 63
+
+
+@virtual_time
 async def test_waking_nobody_is_fine():
     idlers = Idlers()
     idlers.wake_one()

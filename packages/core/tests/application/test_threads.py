@@ -92,6 +92,40 @@ async def test_more_calls_than_threads_wait_their_turn_in_order(pool):
     assert sorted(order) == list(range(50))
 
 
+async def test_calls_that_block_are_all_at_work_at_once():
+    pool, all_of_them = Threads(20), threading.Barrier(20)
+    try:
+        for _ in range(3):  # with new threads, and with idle ones
+            jobs = [submit(pool, lambda: all_of_them.wait(10)) for _ in range(20)]
+            assert sorted([await job.future for job in jobs]) == list(range(20))
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_a_result_is_told_however_long_the_next_call_takes(size):
+    pool, told = Threads(size), threading.Event()
+    try:
+        for _ in range(3):
+            quick, slow = submit(pool, lambda: "quick"), submit(pool, lambda: told.wait(20))
+            assert await asyncio.wait_for(quick.future, 10) == "quick"
+            told.set()
+            assert await slow.future
+            told.clear()
+    finally:
+        pool.close()
+
+
+async def test_a_pool_that_is_closed_still_makes_and_tells_the_calls_it_has():
+    pool, closed = Threads(2), threading.Event()
+    jobs = [submit(pool, lambda: closed.wait(10)) for _ in range(2)]
+    jobs += [submit(pool, lambda: True) for _ in range(20)]
+    pool.close()
+    closed.set()
+
+    assert all([await asyncio.wait_for(job.future, 10) for job in jobs])
+
+
 async def test_many_calls_from_many_moments_all_come_back(pool):
     async def one(number):
         await asyncio.sleep(number % 7 / 1000)

@@ -10,7 +10,7 @@ class Idlers:
     """Where workers wait. One is woken for new work; once it runs it may wake the next.
 
     Waking one at a time lets a worker that never suspends take everything, and costs one wake-up
-    then, while workers that do suspend are all at work after as many steps of the loop.
+    then.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,14 @@ class Idlers:
     def wake_one(self) -> None:
         """Wake one worker, unless one is on its way already."""
         while self.waiting and not self._on_the_way:
+            self._wake(self.waiting.popleft())
+
+    def wake(self, count: int) -> None:
+        """Wake so many workers, whoever is on the way.
+
+        Workers of which each that is woken wakes two are all at work after as many steps of the loop as doubling takes.
+        """
+        for _ in range(min(count, len(self.waiting))):
             self._wake(self.waiting.popleft())
 
     def wake_all(self) -> None:

@@ -73,20 +73,30 @@ class Slots:
         task = asyncio.current_task()
         if task is None:
             raise AssertionError("a slot runs as a task")
+        woken = False
         while True:
             held = self.buffer.take()
             if held is None:
                 if self.stopping.is_set():
                     return
                 await self._idle.wait()
+                woken = True
                 continue
             if self._idle.waiting and self.buffer.waiting:
-                self._idle.wake_one()
+                self._call_others(woken=woken)
+                woken = False
             self.taken += 1
             decision = await self._decision_on(held, task)
             self.taken -= 1
             self.on_decided(held, decision)
             self.on_free()
+
+    def _call_others(self, *, woken: bool) -> None:
+        """More waits. A slot that was just *woken* calls two others, so that handlers that suspend are soon at work."""
+        if woken:
+            self._idle.wake(min(2, len(self.buffer.waiting)))
+        else:
+            self._idle.wake_one()
 
     async def _decision_on(self, held: Held, task: asyncio.Task[None]) -> Decision:
         if self.gate.unlimited:

@@ -2,11 +2,16 @@
 
 Unlike those of `concurrent.futures` they never hold up the exit of the process, a thread that does
 not come back can be given up, and many results reach the event loop by one wake-up.
+
+Threads are called up one at a time: each calls the next when it has taken a call, before it begins it.
+So calls that end at once are made by one thread or two, without a switch between threads for each, and
+calls that block are all at work a moment later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections import deque
@@ -88,9 +93,13 @@ class Threads:
         self.places = Places(size)
         self._size = size
         self._on_exhausted = on_exhausted
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._calls: deque[Job] = deque()
+        self._wake: SimpleQueue[bool] = SimpleQueue()  # for one thread each: whether to go on, or to end
+        self._rising = False  # a thread was called up, and has not looked for a call yet
         self._done: deque[Job] = deque()
-        self._reporting = False
+        self._telling = False
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = 0
         self._started = 0
         self._abandoned = 0
@@ -108,16 +117,34 @@ class Threads:
 
     def submit(self, call: Callable[[], Any], context: contextvars.Context) -> Job:
         """Run *call* in a thread, inside *context*, as soon as one is free."""
-        job = Job(call, context, asyncio.get_running_loop().create_future())
+        loop = self._loop = asyncio.get_running_loop()
+        job = Job(call, context, loop.create_future())
         with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif self._started < self._size:
-                name = f"pulpo-handler-{self._started + 1}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
-                self._started += 1  # afterwards: the system may refuse a thread
-        self._jobs.put(job)
+            self._calls.append(job)
+            try:
+                self._call_up()
+            except RuntimeError:
+                self._calls.pop()
+                raise
         return job
+
+    def _call_up(self) -> None:
+        """See to it that a thread is on its way, if any call waits and any thread is free. To be called with the lock.
+
+        Raises:
+            RuntimeError: the system refuses another thread.
+        """
+        if self._rising or self._closed or not self._calls:
+            return
+        if self._idle:
+            self._idle -= 1
+            self._rising = True
+            self._wake.put(True)
+        elif self._started < self._size:
+            name = f"pulpo-handler-{self._started + 1}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._started += 1  # afterwards: the system may refuse a thread
+            self._rising = True
 
     def abandon(self) -> None:
         """Give up one thread that does not come back, and whose place is about to be left."""
@@ -128,30 +155,51 @@ class Threads:
 
     def close(self) -> None:
         """Let idle threads end; those at work are not waited for."""
+        with self._lock:
+            self._closed = True
         for _ in range(self._started):
-            self._jobs.put(None)
+            self._wake.put(False)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            begun = job.begin()
-            if begun:
-                job.run()
-            with self._lock:  # before it is told, so that whoever answers with the next call finds it idle
-                if self._jobs.empty():
-                    self._idle += 1
-            if begun:
-                self._report(job)
+        job = self._take(risen=True)
+        while True:
+            while job is not None:
+                if job.begin():
+                    job.run()
+                    self._done.append(job)
+                job = self._take()
+            if not self._wake.get():
+                return
+            job = self._take(risen=True)
 
-    def _report(self, job: Job) -> None:
-        self._done.append(job)
-        if not self._reporting:  # cleared before the results are drained, so none is left behind
-            self._reporting = True
+    def _take(self, *, risen: bool = False) -> Job | None:
+        """For a thread, which has *risen* if it was called up: the next call; `None` when it is to sleep.
+
+        What has ended is told now, when the thread counts as free, so that who answers with a call finds it;
+        or by the next thread, if that is on its way: it runs at the latest when a call blocks.
+        """
+        with self._lock:
+            if risen:
+                self._rising = False
+            job = self._calls.popleft() if self._calls else None
+            if job is None:
+                self._idle += 1
+            with contextlib.suppress(RuntimeError):  # refused: then those that there are do it all
+                self._call_up()
+            told_by_next = self._rising and not risen
+        if not told_by_next:
+            self._tell()
+        return job
+
+    def _tell(self) -> None:
+        if self._done and self._loop is not None and not self._telling:
+            self._telling = True  # until just before the results are drained, so none is left behind
             try:
-                job.future.get_loop().call_soon_threadsafe(self._deliver)
+                self._loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:  # the loop is closed: nobody waits for this any more
                 self._done.clear()
 
     def _deliver(self) -> None:
-        self._reporting = False
+        self._telling = False
         while self._done:
             self._done.popleft().deliver()
