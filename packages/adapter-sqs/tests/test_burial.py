@@ -384,6 +384,27 @@ def _told(record: Record) -> tuple[object, ...]:
     return record.id, record.envelope.body, record.reason, record.error, record.attempts, record.buried_at
 
 
+@pytest.mark.parametrize("room", [1024, 8192], ids=["a grave as narrow", "a grave with room for the record"])
+async def test_a_foreign_message_that_fills_its_queue_s_limit_can_be_buried_and_kicked(
+    room: int, server: SqsServer, opener: Opener
+) -> None:
+    server.create("narrow-buried", MaximumMessageSize=str(room))
+    server.create("narrow", MaximumMessageSize="1024")
+    attributes = {"kind": {"DataType": "String", "StringValue": "big"}}
+    foreign = {"QueueUrl": "narrow", "MessageBody": "x" * (1024 - 13), "MessageAttributes": attributes}
+    server.state.send_message(foreign, server.now())
+    async with opener("narrow") as queue:
+        [delivery] = await take(queue, 1)
+        await bury(queue, delivery)
+
+        assert await queue.kick() == 1
+
+        [again] = await take(queue, 1)
+        assert again.envelope.body == delivery.envelope.body
+        assert again.envelope.attributes == {"kind": "big"}
+        assert again.attempt == 1
+
+
 async def test_burying_after_the_lease_sends_no_copy(server: SqsServer, queue: SqsQueue, clock: ManualClock) -> None:
     await put(queue, 1)
     [delivery] = await take(queue, 1)

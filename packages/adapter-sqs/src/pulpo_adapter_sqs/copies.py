@@ -144,9 +144,16 @@ def _typed(text: str, kind: str) -> Mapping[str, Any]:
 
 
 def kick_entry(message: Mapping[str, Any], envelope: Envelope, extras: Extras, target: Source) -> Entry:
-    """The copy of a buried *message* for the queue it came from: as it was published, with a fresh budget."""
+    """The copy of a buried *message* for the queue it came from: as it was published, with a fresh budget.
+
+    A foreign message may fill its queue's limit alone. Then it goes back without a word of pulpo's, as it came, and
+    gets another identity.
+    """
     raw: Attributes = message.get("MessageAttributes") or {}
     entry = _entry(message, restored(raw, attrs.evolve(_identity(envelope, extras), group=None)))
+    is_plain = not (extras.encoding or extras.attributes)
+    if is_plain and size(entry["MessageBody"], entry["MessageAttributes"]) > target.max_message_bytes:
+        entry["MessageAttributes"] = {name: value for name, value in raw.items() if name not in OWN}
     group = extras.group or envelope.group or envelope.uid
     return _addressed(entry, target, group=group, dedup=copy_id(envelope.uid, "kick", message["MessageId"]))
 
