@@ -125,6 +125,24 @@ async def test_an_older_file_goes_on_where_it_was(opened: Opener, path: Path, ke
     assert await publish(await opened(), 2) == [8, 9]
 
 
+async def test_who_still_counts_by_the_older_rule_is_refused_rather_than_given_an_id_again(
+    opened: Opener, path: Path
+) -> None:
+    """A process of an older version may have the file open while a newer one brings it forward."""
+    queue = await opened()
+    assert await publish(queue, 3) == [1, 2, 3]
+
+    connection = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(
+            "INSERT INTO message (id, queue, state, priority, published, uid, body) "
+            "SELECT value + 1, 1, 0, 1, 0, '', '{}' FROM meta WHERE key = 'sequence'"
+        )
+    connection.close()
+
+    assert await publish(queue, 1) == [4]
+
+
 async def test_what_was_not_stored_has_used_no_id(path: Path) -> None:
     async with open_calls(Settings.of(f"file://{path}"), SystemClock()) as (calls, ear):
         queue = FileQueue(calls, ear, FileAdapter().capabilities)
