@@ -16,7 +16,8 @@ class Idlers:
     def __init__(self) -> None:
         #: Who waits; to be looked at only.
         self.waiting: deque[asyncio.Future[None]] = deque()
-        self._on_the_way = 0
+        #: How many were woken and have not run yet; to be looked at only.
+        self.on_the_way = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def wait(self) -> None:
@@ -29,13 +30,13 @@ class Idlers:
             await future
         finally:
             if future.done() and not future.cancelled():
-                self._on_the_way -= 1
+                self.on_the_way -= 1
             elif future in self.waiting:
                 self.waiting.remove(future)
 
     def wake_one(self) -> None:
         """Wake one worker, unless one is on its way already."""
-        while self.waiting and not self._on_the_way:
+        while self.waiting and not self.on_the_way:
             self._wake(self.waiting.popleft())
 
     def wake(self, count: int) -> None:
@@ -53,5 +54,5 @@ class Idlers:
 
     def _wake(self, future: asyncio.Future[None]) -> None:
         if not future.done():  # else its worker was cancelled a moment ago, and does not know yet
-            self._on_the_way += 1
+            self.on_the_way += 1
             future.set_result(None)

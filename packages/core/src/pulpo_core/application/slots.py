@@ -94,7 +94,7 @@ class Slots:
     def _call_others(self, *, woken: bool) -> None:
         """More waits. A slot that was just *woken* calls two others, so that handlers that suspend are soon at work."""
         if woken:
-            self._idle.wake(min(2, len(self.buffer.waiting)))
+            self._idle.wake(min(2, len(self.buffer.waiting) - self._idle.on_the_way))
         else:
             self._idle.wake_one()
 
