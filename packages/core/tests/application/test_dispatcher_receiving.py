@@ -14,7 +14,7 @@ from pulpo_core import (
     Unavailable,
     Until,
 )
-from pulpo_core.events import Received, ReceiveFailed, RouteStarted, RouteStopped
+from pulpo_core.events import Received, ReceiveFailed, ReceiveRecovered, RouteStarted, RouteStopped
 from pulpo_core.testing import virtual_time
 
 from .fakes import (
@@ -79,6 +79,7 @@ async def test_one_success_forgets_the_failures_before_it():
     delays = [event.delay.total_seconds() for event in worker.of_kind(ReceiveFailed)]
     assert delays[2] >= 0.4
     assert delays[3] <= 0.2
+    assert [event.failures for event in worker.of_kind(ReceiveRecovered)] == [3, 1]
 
 
 PERMANENT = {

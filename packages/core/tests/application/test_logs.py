@@ -15,6 +15,7 @@ from pulpo_core.events import (
     Published,
     Received,
     ReceiveFailed,
+    ReceiveRecovered,
     RouteStarted,
     RouteStopped,
     Settled,
@@ -58,6 +59,16 @@ LINES = {
         ReceiveFailed(route="mail", error=Unavailable("away"), delay=timedelta(seconds=2)),
         "WARNING",
         "mail: receive failed, next in 2.0 s: Unavailable: away",
+    ),
+    "receive recovered": (
+        ReceiveRecovered(route="mail", failures=3),
+        "WARNING",
+        "mail: receiving works again, after 3 failures",
+    ),
+    "receive recovered at once": (
+        ReceiveRecovered(route="mail", failures=1),
+        "WARNING",
+        "mail: receiving works again, after 1 failure",
     ),
     "settle failed": (
         SettleFailed(route="mail", delivery=DELIVERY, error=Unavailable("away"), final=False),

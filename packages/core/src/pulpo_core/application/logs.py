@@ -17,6 +17,7 @@ from pulpo_core.ports.observer import (
     Event,
     LeaseGone,
     ReceiveFailed,
+    ReceiveRecovered,
     RouteHeld,
     RouteResumed,
     RouteStarted,
@@ -51,6 +52,8 @@ class LogObserver:
                     _settled(event, self._queues.get(event.route))
             case ReceiveFailed(route=route, error=error, delay=delay):
                 _warn(route, "receive failed, next in %.1f s: %s", delay.total_seconds(), error_text(error))
+            case ReceiveRecovered(route=route, failures=failures):
+                _warn(route, "receiving works again, after %d %s", failures, "failure" if failures == 1 else "failures")
             case SettleFailed(route=route, delivery=delivery, error=error, final=final):
                 again = "" if final else ", will be repeated"
                 _warn(route, "settling %s failed%s: %s", delivery.id, again, error_text(error), id=delivery.id)

@@ -14,7 +14,7 @@ from pulpo_core.domain.envelope import Delivery
 from pulpo_core.domain.errors import AdapterError
 from pulpo_core.ports.adapter import Provider
 from pulpo_core.ports.clock import Clock, Jitter
-from pulpo_core.ports.observer import Event, ReceiveFailed
+from pulpo_core.ports.observer import Event, ReceiveFailed, ReceiveRecovered
 
 from .answers import answer_of
 from .flow import Flow
@@ -106,7 +106,9 @@ class Receiver:
             return error
         finally:
             self.quota.used(received, of=wanted)
-        self._failures = 0
+        if self._failures:
+            self.emit(ReceiveRecovered(route=self.route, failures=self._failures))
+            self._failures = 0
         self.flow.took(received)
         self.take_in(deliveries)
         self._just_received = received > 0

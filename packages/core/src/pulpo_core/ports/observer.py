@@ -117,6 +117,14 @@ class ReceiveFailed:
 
 
 @attrs.frozen(kw_only=True, slots=True, eq=False)
+class ReceiveRecovered:
+    """A receive succeeded, whether or not it brought anything, after *failures* in a row that did not."""
+
+    route: str
+    failures: int
+
+
+@attrs.frozen(kw_only=True, slots=True, eq=False)
 class SettleFailed:
     """A settlement was not confirmed; *final* when it will not be tried again."""
 
@@ -167,6 +175,7 @@ Event = (
     | LeaseExtended
     | LeaseGone
     | ReceiveFailed
+    | ReceiveRecovered
     | SettleFailed
     | Alarm
     | Published
