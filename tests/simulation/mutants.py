@@ -108,12 +108,16 @@ def _handing_out_twice(original: Any) -> Any:
     return reserve
 
 
-def _room_for_one_more(original: Any) -> Any:
-    async def open_(self: Pump) -> None:
-        self.concurrency += 1
+def _a_slot_more(original: Any) -> Any:
+    async def run(self: Pump) -> None:
+        self._slots.concurrency += 1
         await original(self)
 
-    return open_
+    return run
+
+
+def _room_for_one_more(original: Any) -> Any:
+    return lambda self: original(self) + 1
 
 
 def _acking_releases(original: Any) -> Any:
@@ -137,7 +141,8 @@ MUTANTS = {
     ),
     "a settlement in doubt is repeated": Mutant(Settler, "_may_repeat", _repeating_everything, "in doubt is repeated"),
     "a settlement in doubt is believed": Mutant(Settler, "_failed", _believing, "confirmed"),
-    "one handler too many": Mutant(Pump, "run", _room_for_one_more, "runs more than"),
+    "one handler too many": Mutant(Pump, "run", _a_slot_more, "runs more than"),
+    "one delivery too many": Mutant(Pump, "_room_for", _room_for_one_more, "not handled yet"),
     "the broker loses what it has confirmed": Mutant(Broker, "publish", _losing, "lost:|KeyError"),
     "the broker hands out what is in hand": Mutant(
         Broker, "_reserve", _handing_out_twice, "rounds of the loop|run twice|KeyError"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from pulpo_core import Dispatcher, PulpoError
+from pulpo_core.application.held import Stage
 from pulpo_core.domain.settlement import Reason
 from pulpo_core.events import Event, Settled
 from pulpo_core.testing import LoopClock
@@ -19,6 +20,9 @@ from .network import Defect, Session
 
 if TYPE_CHECKING:
     from .life import World
+
+#: How far what fills a slot, or its prefetch, has come.
+UNHANDLED = {Stage.WAITING, Stage.IN_LINE, Stage.RUNNING}
 
 #: Which column of the ledger counts what the queue has confirmed.
 COLUMNS = {"Ack": ("acked", "dropped"), "Retry": ("retried",), "Bury": ("buried",), "Release": ("released",)}
@@ -83,10 +87,13 @@ class Worker:
             self.task.cancel()
 
     def check_balance(self) -> None:
-        """The equation of the ledger, read where it is kept: this is asked a few thousand times in a life."""
+        """The equation of the ledger, and how much is held; read where it is kept, since it is asked all the time."""
         for pump in self.dispatcher._pumps.values() if self.dispatcher else ():
             if pump.ledger.received != pump.ledger.settled + len(pump.in_hand):
                 self.world.books.object(f"worker {self.number}, {pump.name}: out of balance: {pump.snapshot()}")
+            unhandled = sum(held.stage in UNHANDLED for held in pump.in_hand)
+            if unhandled > pump.concurrency + pump.prefetch:
+                self.world.books.object(f"worker {self.number}, {pump.name}: {unhandled} are not handled yet")
 
     def check(self) -> None:
         """What must be true of a worker that has ended by itself or in order."""
