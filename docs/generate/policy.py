@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulpo_core import AGAIN_TABLE, TABLE, TRANSITIONS, Backoff, Policy, Reason, State
 from pulpo_core.domain.decision import AgainRow, Row
-from pulpo_core.domain.lifecycle import Event
+from pulpo_core.domain.lifecycle import Move
 
 from .markdown import code, fields_of, first_paragraph, paragraphs, table
 
@@ -45,8 +45,8 @@ def _again(row: AgainRow) -> tuple[str, ...]:
 
 def lifecycle() -> str:
     """The states of a message, as a diagram and as a table."""
-    events = list(dict.fromkeys(event for _, event in TRANSITIONS))
-    rows = [(code(event), *[_after(state, event) for state in State]) for event in events]
+    moves = list(dict.fromkeys(move for _, move in TRANSITIONS))
+    rows = [(code(move), *[_after(state, move) for state in State]) for move in moves]
     return paragraphs(
         "# The life of a message",
         "In every queue, whatever its kind, a message is in one of these states, and makes only these moves. The queue"
@@ -56,6 +56,6 @@ def lifecycle() -> str:
     )
 
 
-def _after(state: State, event: Event) -> str:
-    after = TRANSITIONS.get((state, event))
+def _after(state: State, move: Move) -> str:
+    after = TRANSITIONS.get((state, move))
     return "" if after is None else str(after)

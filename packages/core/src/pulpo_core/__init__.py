@@ -27,7 +27,7 @@ from .domain.errors import (
     UnknownScheme,
     Unsupported,
 )
-from .domain.lifecycle import TRANSITIONS, IllegalTransition, State, advance, newborn
+from .domain.lifecycle import TRANSITIONS, IllegalTransition, Move, State, advance, newborn
 from .domain.limits import Breaker, RateLimit
 from .domain.message import DEFAULT_PRIORITY, FIRST_PRIORITY, LAST_PRIORITY, Message
 from .domain.outcome import Outcome
@@ -153,6 +153,7 @@ __all__ = [
     "MessagePublisher",
     "MessageTooLarge",
     "Middleware",
+    "Move",
     "NoRoute",
     "Observer",
     "OnExpired",

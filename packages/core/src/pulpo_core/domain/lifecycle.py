@@ -34,7 +34,7 @@ class State(StrEnum):
     GONE = "gone"
 
 
-class Event(StrEnum):
+class Move(StrEnum):
     """What can happen to a message."""
 
     RECEIVED = "received"
@@ -53,19 +53,19 @@ class IllegalTransition(PulpoError):
     """A message in this state cannot make that move."""
 
 
-TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
-    (State.READY, Event.RECEIVED): State.RESERVED,
-    (State.READY, Event.DELETED): State.GONE,
-    (State.DELAYED, Event.DELAY_ELAPSED): State.READY,
-    (State.DELAYED, Event.DELETED): State.GONE,
-    (State.RESERVED, Event.ACKED): State.GONE,
-    (State.RESERVED, Event.RETRIED): State.DELAYED,
-    (State.RESERVED, Event.RELEASED): State.READY,
-    (State.RESERVED, Event.BURIED): State.BURIED,
-    (State.RESERVED, Event.LEASE_EXTENDED): State.RESERVED,
-    (State.RESERVED, Event.LEASE_EXPIRED): State.READY,
-    (State.BURIED, Event.KICKED): State.READY,
-    (State.BURIED, Event.DELETED): State.GONE,
+TRANSITIONS: Final[Mapping[tuple[State, Move], State]] = {
+    (State.READY, Move.RECEIVED): State.RESERVED,
+    (State.READY, Move.DELETED): State.GONE,
+    (State.DELAYED, Move.DELAY_ELAPSED): State.READY,
+    (State.DELAYED, Move.DELETED): State.GONE,
+    (State.RESERVED, Move.ACKED): State.GONE,
+    (State.RESERVED, Move.RETRIED): State.DELAYED,
+    (State.RESERVED, Move.RELEASED): State.READY,
+    (State.RESERVED, Move.BURIED): State.BURIED,
+    (State.RESERVED, Move.LEASE_EXTENDED): State.RESERVED,
+    (State.RESERVED, Move.LEASE_EXPIRED): State.READY,
+    (State.BURIED, Move.KICKED): State.READY,
+    (State.BURIED, Move.DELETED): State.GONE,
 }
 
 
@@ -74,14 +74,14 @@ def newborn(*, delayed: bool) -> State:
     return State.DELAYED if delayed else State.READY
 
 
-def advance(state: State, event: Event) -> State:
-    """The state after *event*.
+def advance(state: State, move: Move) -> State:
+    """The state after *move*.
 
     Raises:
         IllegalTransition: the table has no such row.
     """
     try:
-        return TRANSITIONS[state, event]
+        return TRANSITIONS[state, move]
     except KeyError:
         accepted = ", ".join(sorted(e for s, e in TRANSITIONS if s is state)) or "nothing"
-        raise IllegalTransition(f"a message that is {state} cannot be {event}; accepted: {accepted}") from None
+        raise IllegalTransition(f"a message that is {state} cannot be {move}; accepted: {accepted}") from None

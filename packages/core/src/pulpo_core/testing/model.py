@@ -12,14 +12,14 @@ import attrs
 
 from pulpo_core.domain.capabilities import Capabilities, Order
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.lifecycle import Event, State, advance, newborn
+from pulpo_core.domain.lifecycle import Move, State, advance, newborn
 from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 
-EVENT_OF: dict[type[Settlement], Event] = {
-    Ack: Event.ACKED,
-    Retry: Event.RETRIED,
-    Bury: Event.BURIED,
-    Release: Event.RELEASED,
+MOVE_OF: dict[type[Settlement], Move] = {
+    Ack: Move.ACKED,
+    Retry: Move.RETRIED,
+    Bury: Move.BURIED,
+    Release: Move.RELEASED,
 }
 
 
@@ -69,9 +69,9 @@ class Model:
             if entry.until > now:
                 continue
             if entry.state is State.DELAYED:
-                entry.state = advance(entry.state, Event.DELAY_ELAPSED)
+                entry.state = advance(entry.state, Move.DELAY_ELAPSED)
             elif entry.state is State.RESERVED:
-                entry.state = advance(entry.state, Event.LEASE_EXPIRED)
+                entry.state = advance(entry.state, Move.LEASE_EXPIRED)
                 entry.lost += 1
 
     def near_a_deadline(self, moment: float, margin: float) -> bool:
@@ -147,7 +147,7 @@ class Model:
         assert entry is not None, f"{delivery.id!r} was never published"
         objection = self.objection(entry, beside=beside)
         assert objection is None, f"{delivery.id!r} was handed out, but {objection}"
-        entry.state = advance(entry.state, Event.RECEIVED)
+        entry.state = advance(entry.state, Move.RECEIVED)
         entry.attempts += 1
         entry.held += 1
         entry.settled = None
@@ -164,7 +164,7 @@ class Model:
         """The live reservation of *name* was settled."""
         entry = self.entries[name]
         entry.settled = type(settlement)
-        entry.state = advance(entry.state, EVENT_OF[type(settlement)])
+        entry.state = advance(entry.state, MOVE_OF[type(settlement)])
         if isinstance(settlement, Retry):
             entry.until = self.now + (settlement.delay.total_seconds() if settlement.delay else 0)
             entry.again = True
@@ -176,11 +176,11 @@ class Model:
         """These were kicked."""
         for name in names:
             entry = self.entries[name]
-            entry.state = advance(entry.state, Event.KICKED)
+            entry.state = advance(entry.state, Move.KICKED)
             entry.attempts, entry.lost = 0, 0
             entry.placeless, entry.again, entry.kicked = True, False, True
 
     def delete(self, names: Iterable[str]) -> None:
         """These were deleted or purged."""
         for name in names:
-            self.entries[name].state = advance(self.entries[name].state, Event.DELETED)
+            self.entries[name].state = advance(self.entries[name].state, Move.DELETED)

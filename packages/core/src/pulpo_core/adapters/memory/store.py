@@ -21,7 +21,7 @@ import attrs
 
 from pulpo_core.domain.envelope import Envelope
 from pulpo_core.domain.errors import AdapterError, LeaseLost, MessageNotFound
-from pulpo_core.domain.lifecycle import Event, State, advance, newborn
+from pulpo_core.domain.lifecycle import Move, State, advance, newborn
 from pulpo_core.domain.settlement import Ack, Bury, Release, Retry, Settlement
 
 from .bell import Bell
@@ -30,7 +30,7 @@ from .stored import Burial, Stored
 
 # Members by names of the module: before Python 3.12 asking their class for one costs as much as the move it names.
 READY, DELAYED, RESERVED, BURIED = State.READY, State.DELAYED, State.RESERVED, State.BURIED
-RECEIVED, ACKED, DELETED = Event.RECEIVED, Event.ACKED, Event.DELETED
+RECEIVED, ACKED, DELETED = Move.RECEIVED, Move.ACKED, Move.DELETED
 
 #: Stale leases are swept out when there are so many entries, and then whenever these have doubled.
 _FIRST_SWEEP: Final = 1024
@@ -67,12 +67,12 @@ class Store:
         while self._delayed and self._delayed[0][0] <= now:
             when, _, _, stored = heappop(self._delayed)
             if stored.state is DELAYED and stored.until == when:
-                self._make_ready(stored, Event.DELAY_ELAPSED)
+                self._make_ready(stored, Move.DELAY_ELAPSED)
         while self._leases and self._leases[0][0] <= now:
             when, _, _, stored = heappop(self._leases)
             if stored.state is RESERVED and stored.until == when:
                 stored.lost += 1
-                self._make_ready(stored, Event.LEASE_EXPIRED)
+                self._make_ready(stored, Move.LEASE_EXPIRED)
 
     def next_moment(self, now: float) -> float:
         """When something will happen by itself; ``inf`` for never."""
@@ -81,8 +81,8 @@ class Store:
             moments.append(self.paused_until)
         return min(moments, default=float("inf"))
 
-    def _make_ready(self, stored: Stored, event: Event) -> None:
-        stored.state = advance(stored.state, event)
+    def _make_ready(self, stored: Stored, move: Move) -> None:
+        stored.state = advance(stored.state, move)
         self._offer(stored)
 
     def _offer(self, stored: Stored) -> None:
@@ -187,14 +187,14 @@ class Store:
             case Ack():
                 self._remove(stored, ACKED)
             case Retry(delay=delay):
-                stored.state = advance(stored.state, Event.RETRIED)
+                stored.state = advance(stored.state, Move.RETRIED)
                 self._set_timer(self._delayed, now + (delay.total_seconds() if delay else 0.0), stored)
                 self.pass_time(now)
             case Bury(reason=reason, error=error):
                 self._bury(stored, Burial(reason, error, at()))
             case Release():
                 stored.attempts -= 1  # nobody's fault: it does not count
-                self._make_ready(stored, Event.RELEASED)
+                self._make_ready(stored, Move.RELEASED)
         return None
 
     def holds(self, receipt: Any, now: float) -> bool:
@@ -206,20 +206,20 @@ class Store:
         stored = self._held(receipt, now)
         if stored is None:
             return lease_lost(receipt)
-        stored.state = advance(stored.state, Event.LEASE_EXTENDED)
+        stored.state = advance(stored.state, Move.LEASE_EXTENDED)
         if until > stored.until:
             self._set_timer(self._leases, until, stored)
         return stored.until
 
     def _bury(self, stored: Stored, burial: Burial) -> None:
-        stored.state = advance(stored.state, Event.BURIED)
+        stored.state = advance(stored.state, Move.BURIED)
         stored.burial = burial
         self._buried[stored.id] = stored
         if stored.envelope.group is not None:
             self._leave_group(stored.envelope.group, stored)
 
-    def _remove(self, stored: Stored, event: Event) -> None:
-        stored.state = advance(stored.state, event)
+    def _remove(self, stored: Stored, move: Move) -> None:
+        stored.state = advance(stored.state, move)
         del self._messages[stored.id]
         if stored.burial is not None:
             del self._buried[stored.id]
@@ -268,7 +268,7 @@ class Store:
             stored = self._buried.pop(name)
             stored.attempts = stored.lost = 0
             stored.burial = None
-            self._make_ready(stored, Event.KICKED)
+            self._make_ready(stored, Move.KICKED)
 
     def delete(self, name: str) -> AdapterError | None:
         """Remove a message that nobody is handling, or say why not."""
