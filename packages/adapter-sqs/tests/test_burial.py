@@ -340,6 +340,16 @@ class TestRepairing:
         assert (stats.ready, stats.delayed, stats.reserved, stats.buried) == (0, 1, 1, 1)
         await ack(queue, held)
 
+    async def test_a_purge_of_a_fifo_queue_leaves_what_waits_behind_its_group(self, opener: Opener) -> None:
+        async with opener("orders.fifo") as queue:
+            await put(queue, 3, group="a")
+            [held] = await queue.receive(1, timedelta())
+            await queue.publish([Envelope(body=b"x", uid=uid, group="b") for uid in ("b0", "b1")])
+
+            assert await queue.purge(frozenset({State.READY})) == 2, "nobody is shown more of group a for now"
+            await ack(queue, held)
+            assert await queue.purge(frozenset({State.READY})) == 2
+
     async def test_a_purge_of_the_buried_leaves_what_others_have_buried(
         self, server: SqsServer, opener: Opener
     ) -> None:

@@ -203,7 +203,10 @@ class SqsInspector:
         return [errors[found] for _, found in chosen]
 
     async def purge(self, states: frozenset[State]) -> int:
-        """See `Inspector.purge`. Message by message: SQS's own purge would take delayed and held ones too."""
+        """See `Inspector.purge`. Message by message: SQS's own purge would take delayed and held ones too.
+
+        A FIFO queue shows nothing of a group that has a message in hand, so what waits behind it stays.
+        """
         if states - {State.READY, State.BURIED}:
             raise Unsupported("purge: SQS hands out no message before its time, so only ready and buried ones can go")
         purged = 0

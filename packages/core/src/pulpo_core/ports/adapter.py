@@ -224,7 +224,10 @@ class Inspector(Protocol):
         ...
 
     async def purge(self, states: frozenset[State]) -> int:
-        """Remove every message of *states* (of READY, DELAYED and BURIED); how many were."""
+        """Remove every message of *states* (of READY, DELAYED and BURIED); how many were.
+
+        A queue that removes by receiving leaves what waits for another of its group.
+        """
         ...
 
     async def pause(self, duration: timedelta | None = None) -> None:

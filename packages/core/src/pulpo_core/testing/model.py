@@ -112,6 +112,13 @@ class Model:
             if sibling.state is State.RESERVED or sibling.order < entry.order or sibling.placeless or entry.placeless
         )
 
+    def is_held_back(self, entry: Entry) -> bool:
+        """Whether a sibling in hand, or retried and not yet due, keeps *entry* from everybody."""
+        return any(
+            sibling.state is State.RESERVED or (sibling.state is State.DELAYED and sibling.again)
+            for sibling in self._siblings(entry)
+        )
+
     def objection(self, entry: Entry, *, beside: Container[str] = ()) -> str | None:
         """Why *entry* must not be handed out now, together with those named *beside* by one receive."""
         if entry.state is not State.READY:
