@@ -227,9 +227,9 @@ class Strikes:
         victim = self.chance.choice(self.them.workers)
         match kind:
             case "producer killed" if self.them.producer is not None:
-                self.them.producer.kill()
+                _kill(self.them.producer)
             case "worker killed":
-                victim.kill()
+                _kill(victim)
             case "worker frozen":
                 victim.send_signal(signal.SIGSTOP)
                 asyncio.get_running_loop().call_later(self.arena.lease * 1.2, _thaw, victim)
@@ -238,6 +238,11 @@ class Strikes:
                     worker.send_signal(signal.SIGTERM)
                     if self.chance.random() < 0.3:
                         worker.send_signal(signal.SIGTERM)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()  # or it might be taken for alive, and for one that is to end in order
 
 
 def _thaw(process: subprocess.Popen[bytes]) -> None:
