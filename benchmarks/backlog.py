@@ -1,7 +1,8 @@
 """The file queue and its alternatives while messages wait: what one costs must not depend on how many there are.
 
-What is measured is taken from the head of the queue, one by one, with the backlog behind it. A system
-is measured up to the backlog at which one of its messages takes a tenth of a second or so.
+What is measured is taken from the head of the queue, one by one or by 64 tasks at once, with the
+backlog behind it. A system is measured up to the backlog at which one of its messages takes a tenth
+of a second or so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Bench, Case, Goal, Group
-from benchmarks.file import BODY, Huey, LegacySteps, LiteQueue, Peer, folder, opened, publish
+from benchmarks.file import BODY, HANDLERS, Huey, LegacySteps, LiteQueue, Peer, drain, folder, opened, publish
 
 BACKLOGS = (0, 10_000, 100_000, 1_000_000)
 
@@ -20,10 +21,10 @@ BACKLOGS = (0, 10_000, 100_000, 1_000_000)
 _BATCH = 500
 
 #: So many are published and handled before: a log that grows for the first time costs more than one that is used again.
-_WARM_UP = 500
+_WARM_UP = 640
 
 
-async def pulpo(bench: Bench, *, waiting: int) -> None:
+async def pulpo(bench: Bench, *, waiting: int, tasks: int) -> None:
     """Urgent messages, published and then handled."""
     from pulpo_core import Envelope
 
@@ -32,23 +33,13 @@ async def pulpo(bench: Bench, *, waiting: int) -> None:
             for _ in range(waiting // _BATCH):
                 await queue.publish([Envelope(body=BODY, priority=2**32 - 1) for _ in range(_BATCH)])
         async with opened(path) as queue:  # again: what filling has left to do is done
-            await publish(queue, _WARM_UP, tasks=1)
-            await _drain(queue, _WARM_UP)
+            await publish(queue, _WARM_UP, tasks=tasks)
+            await drain(queue, tasks=tasks, most=_WARM_UP)
             with bench.measure("publish"):
-                await publish(queue, bench.messages, tasks=1)
+                await publish(queue, bench.messages, tasks=tasks)
             with bench.measure("drain"):
-                await _drain(queue, bench.messages)
+                bench.check(await drain(queue, tasks=tasks, most=bench.messages), bench.messages, "handled")
             bench.check((await queue.stats()).ready, waiting, "still waiting")
-
-
-async def _drain(queue: Any, count: int) -> None:
-    from datetime import timedelta
-
-    from pulpo_core import Ack, Settling
-
-    for _ in range(count):
-        (delivery,) = await queue.receive(1, timedelta())
-        await queue.settle([Settling(delivery, Ack())])
 
 
 def peer(bench: Bench, *, make: Callable[[Path], Peer], waiting: int) -> None:
@@ -84,26 +75,28 @@ def _curve(curve: str, run: Callable[..., Any], *, messages: Sequence[int], peer
         )
 
 
-PULPO, STEPS = "pulpo", "pulpo-messaging's steps"
+PULPO, AT_ONCE, STEPS = "pulpo, one by one", f"pulpo, {HANDLERS} at once", "pulpo-messaging's steps"
 
 
-def _flat(waiting: int) -> Iterator[Goal]:
+def _flat(curve: str, waiting: int) -> Iterator[Goal]:
     for what in ("publish", "drain"):
-        yield Goal(case=_name(PULPO, waiting), against=_name(PULPO, 0), figure=what, at_most=1.25)
+        yield Goal(case=_name(curve, waiting), against=_name(curve, 0), figure=what, at_most=1.25)
 
 
 GROUP = Group(
     title="One message after the other, in front of a backlog in a file",
     cases=[
-        *_curve(PULPO, pulpo, messages=(500, 500, 500, 500), peer=False),
+        *_curve(PULPO, partial(pulpo, tasks=1), messages=(500,) * 4, peer=False),
+        *_curve(AT_ONCE, partial(pulpo, tasks=HANDLERS), messages=(6400,) * 4, peer=False),
         *_curve("huey", partial(peer, make=Huey), messages=(500, 500, 500)),
         *_curve("litequeue", partial(peer, make=partial(LiteQueue, level="NORMAL")), messages=(500, 100, 20)),
         *_curve(STEPS, partial(peer, make=LegacySteps), messages=(500, 50, 10)),
     ],
     baseline=_name(PULPO, 0),
     goals=[
-        *(goal for waiting in BACKLOGS[1:] for goal in _flat(waiting)),
+        *(goal for curve in (PULPO, AT_ONCE) for waiting in BACKLOGS[1:] for goal in _flat(curve, waiting)),
         Goal(case=_name(PULPO, 100_000), against=_name(STEPS, 100_000), figure="drain", of="rate", at_least=100),
+        Goal(case=_name(AT_ONCE, 100_000), against=_name(STEPS, 100_000), figure="drain", of="rate", at_least=1000),
     ],
     along="messages waiting",
     logarithmic=True,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -71,8 +72,8 @@ async def publish(queue: Any, count: int, *, tasks: int, batch: int = 1) -> None
             group.create_task(one(count // batch // tasks + (number < count // batch % tasks)))
 
 
-async def drain(queue: Any, *, tasks: int) -> int:
-    """Receive everything; a task handles and acknowledges each, *tasks* at once."""
+async def drain(queue: Any, *, tasks: int, most: float = math.inf) -> int:
+    """Receive everything, or *most*; a task handles and acknowledges each, *tasks* at once; how many were."""
     from datetime import timedelta
 
     from pulpo_core import Ack, Settling
@@ -82,7 +83,7 @@ async def drain(queue: Any, *, tasks: int) -> int:
         assert answer is None
 
     handled = 0
-    while deliveries := await queue.receive(tasks, timedelta()):
+    while handled < most and (deliveries := await queue.receive(int(min(tasks, most - handled)), timedelta())):
         async with asyncio.TaskGroup() as group:
             for delivery in deliveries:
                 group.create_task(handle(delivery))
