@@ -118,8 +118,7 @@ class Calls:
 
     async def _in_process(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
         pool = self._pool()
-        if not _use_place(held, pool.places):
-            await pool.places.take()
+        await _enter(held, pool.places)
         try:
             return await pool.call(handler, message, delivery)
         except TranslationError as error:
@@ -129,8 +128,7 @@ class Calls:
 
     async def _in_thread(self, held: Held, call: Callable[[], Any]) -> Any:
         places = self.threads.places
-        if not _use_place(held, places):
-            await places.take()
+        await _enter(held, places)
         try:
             job = self.threads.submit(call, contextvars.copy_context())
             result = await self._result_of(job, held)
@@ -159,12 +157,12 @@ class Calls:
         raise asyncio.CancelledError
 
 
-def _use_place(held: Held, places: Places) -> bool:
-    """Make use of the place that it has among *places*; whether it has one that has not been used before."""
-    if held.place is not places:
-        return False
-    held.place = None
-    return True
+async def _enter(held: Held, places: Places) -> None:
+    """Make use of the place that it has among *places*, or else wait for another."""
+    if held.place is places:
+        held.place = None
+    else:
+        await places.take()
 
 
 def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Callable[[], Any]:

@@ -207,8 +207,7 @@ class Pipeline:
             self.emit(Started(route=self.route.name, delivery=held.delivery, message=message))
             begun = self.clock.monotonic()
         held.limit = handler.timeout or self.route.timeout
-        if held.limit is not None:
-            held.start_timer()
+        held.start_timer()
         try:
             result = await self.calls.of_handler(held, handler, message)
             if result is not None and inspect.isawaitable(result):
@@ -222,8 +221,7 @@ class Pipeline:
         finally:
             if begun is not None:
                 held.handling = self.clock.monotonic() - begun
-            if held.timer is not None:
-                held.stop_timer()
+            held.stop_timer()
 
     # ----------------------------------------------------------------------------------------------- when it failed
 
