@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.case import Bench, Case, Goal, Group
+from benchmarks.case import Bench, Case, Goal, Group, points
 from benchmarks.file import BODY, HANDLERS, Huey, LegacySteps, LiteQueue, Peer, drain, folder, opened, publish
 
 BACKLOGS = (0, 10_000, 100_000, 1_000_000)
@@ -61,18 +61,8 @@ def _name(curve: str, waiting: int) -> str:
 
 
 def _curve(curve: str, run: Callable[..., Any], *, messages: Sequence[int], peer: bool = True) -> Iterator[Case]:
-    for waiting, number in zip(BACKLOGS, messages, strict=False):
-        yield Case(
-            name=_name(curve, waiting),
-            run=partial(run, waiting=waiting),
-            messages=number,
-            warm_up=0,
-            peer=peer,
-            baseline=_name(curve, 0),
-            timeout=900,
-            curve=curve,
-            at=waiting,
-        )
+    cases = {at: (partial(run, waiting=at), number) for at, number in zip(BACKLOGS, messages, strict=False)}
+    yield from points(curve, _name, cases, peer=peer, timeout=900)
 
 
 PULPO, AT_ONCE, STEPS = "pulpo, one by one", f"pulpo, {HANDLERS} at once", "pulpo-messaging's steps"

@@ -116,6 +116,23 @@ class Case:
     at: float = 0
 
 
+def points(
+    curve: str, name: Callable[[str, int], str], cases: Mapping[int, tuple[Callable[..., Any], int]], **options: Any
+) -> Iterator[Case]:
+    """The cases of one curve, each divided by the first.
+
+    Args:
+        name: names a case by its curve and how far along it is.
+        cases: by how far along they are, what to run and with how many messages.
+        options: fields of `Case` that all of them share.
+    """
+    first = name(curve, next(iter(cases)))
+    for at, (run, messages) in cases.items():
+        yield Case(
+            name=name(curve, at), run=run, messages=messages, baseline=first, curve=curve, at=at, warm_up=0, **options
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Goal:
     """A bound on the median ratio of one figure of two cases, round by round.

@@ -19,7 +19,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from benchmarks.beanstalkd import broker, compute
-from benchmarks.case import Bench, Case, Goal, Group
+from benchmarks.case import Bench, Case, Goal, Group, points
 from benchmarks.file import BODY, folder
 
 #: What handlers do: for how long they compute, in seconds, and for one message in how many that is done.
@@ -220,17 +220,9 @@ def _name(curve: str, workers: int) -> str:
 
 
 def _curve(curve: str, run: Callable[..., None], messages: int, *, peer: bool = False) -> Iterator[Case]:
-    for workers in WORKERS:
-        yield Case(
-            name=_name(curve, workers),
-            run=partial(run, workers=workers),
-            messages=messages,
-            warm_up=0,
-            peer=peer,
-            baseline=_name(curve, 1),
-            curve=curve,
-            at=workers,
-        )
+    yield from points(
+        curve, _name, {workers: (partial(run, workers=workers), messages) for workers in WORKERS}, peer=peer
+    )
 
 
 def _bound(curve: str, workers: int, against: str, others: int, figure: str, at_least: float) -> Goal:
