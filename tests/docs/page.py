@@ -150,10 +150,11 @@ class Page:
     @contextlib.contextmanager
     def lived_in(self) -> Iterator[None]:
         """Have its folder, its variables and its modules in this process for a while."""
-        here, environment, path = Path.cwd(), dict(os.environ), list(sys.path)
+        here, environment, path, bytecode = Path.cwd(), dict(os.environ), list(sys.path), sys.dont_write_bytecode
         os.environ.update(self.environment)
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
+        sys.dont_write_bytecode = True  # as in the variable of its commands: this process has read it long ago
         sys.modules["page"] = self.module
         importlib.invalidate_caches()
         try:
@@ -163,6 +164,7 @@ class Page:
             os.environ.clear()
             os.environ.update(environment)
             sys.path[:] = path
+            sys.dont_write_bytecode = bytecode
 
     def write(self, name: str, source: str) -> Path:
         """Write a file, named as the page names it."""

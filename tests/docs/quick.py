@@ -165,6 +165,7 @@ def _become(request: dict[str, object], streams: list[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     time.tzset()
     for each in _SIGNALS:
         default = signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL
