@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import hypot
+from math import fsum, hypot
 
 from pulpo_core import TRANSITIONS, State, newborn
 
@@ -100,7 +100,8 @@ def _line(before: str, after: str) -> tuple[str, Point]:
     first, last = _border(start, over), _border(end, over)
     part = _ALONG.get((before, after), 0.5)
     weights = (1 - part) ** 2, 2 * part * (1 - part), part**2
-    x, y = (sum(w * point[axis] for w, point in zip(weights, (first, over, last), strict=True)) for axis in (0, 1))
+    # `sum` rounds differently since Python 3.12, and the drawing must be the same with every Python
+    x, y = (fsum(w * point[axis] for w, point in zip(weights, (first, over, last), strict=True)) for axis in (0, 1))
     path = f"M{first[0]:.1f},{first[1]:.1f} Q{over[0]:.1f},{over[1]:.1f} {last[0]:.1f},{last[1]:.1f}"
     return path, (round(x, 1), round(y, 1))
 
