@@ -114,6 +114,39 @@ async def pulpo(bench: Bench, *, tasks: int, durability: str = "publish") -> Non
                 bench.check(await drain(queue, tasks=tasks), bench.messages, "handled")
 
 
+async def pulpo_blocking(bench: Bench) -> None:
+    """The queue alone, called from a thread that does not await: it publishes right there, as the peers do."""
+    from pulpo_core import Envelope
+
+    with folder() as path:
+        async with opened(path) as queue:
+            loop = asyncio.get_running_loop()
+
+            def publish_each() -> None:
+                for _ in range(bench.messages):
+                    batch = [Envelope(body=BODY)]
+                    if queue.publish_blocking(batch) is None:  # the writer's thread is keeping house
+                        asyncio.run_coroutine_threadsafe(queue.publish(batch), loop).result()
+
+            with bench.measure("publish"):
+                await asyncio.to_thread(publish_each)
+            bench.check((await queue.stats()).ready, bench.messages, "waiting")
+
+
+def pulpo_synchronous(bench: Bench) -> None:
+    """Everything that an application without await has between itself and the disk: messages, JSON, the queue."""
+    from pulpo_core import Message, open_publisher_sync
+
+    body = json.loads(DOCUMENT)["body"]
+    with (
+        folder() as path,
+        open_publisher_sync(f"file://{path}/shop.db?lease=600s") as publisher,
+        bench.measure("publish"),
+    ):
+        for _ in range(bench.messages):
+            publisher.publish(Message(request_type="send_email", body=body))
+
+
 async def pulpo_batches(bench: Bench) -> None:
     """The same with a hundred messages in each call."""
     with folder() as path:
@@ -411,7 +444,7 @@ def peer(bench: Bench, *, make: Callable[[Path], Peer]) -> None:
         bench.check(handled, bench.messages, "handled")
 
 
-async def peer_at_once(bench: Bench, *, make: Callable[[Path], Peer]) -> None:
+async def peer_at_once(bench: Bench, *, make: Callable[[Path], Peer], tasks: int = HANDLERS) -> None:
     """Its calls, from as many tasks as pulpo has, in threads: what an asynchronous application would do."""
     with folder() as path:
         queue = make(path)
@@ -428,11 +461,11 @@ async def peer_at_once(bench: Bench, *, make: Callable[[Path], Peer]) -> None:
 
         with bench.measure("publish"):
             async with asyncio.TaskGroup() as group:
-                for number in range(HANDLERS):
-                    group.create_task(put(bench.messages // HANDLERS + (number < bench.messages % HANDLERS)))
+                for number in range(tasks):
+                    group.create_task(put(bench.messages // tasks + (number < bench.messages % tasks)))
         with bench.measure("drain"):
             async with asyncio.TaskGroup() as group:
-                takers = [group.create_task(take()) for _ in range(HANDLERS)]
+                takers = [group.create_task(take()) for _ in range(tasks)]
         bench.check(sum(taker.result() for taker in takers), bench.messages, "handled")
 
 
@@ -460,12 +493,14 @@ def _peers() -> Iterator[Case]:
     for name in ("huey", "persist-queue"):
         run = partial(peer_at_once, make=flushed[name])
         yield Case(name=f"{name}, {HANDLERS} at once", run=run, messages=1000, peer=True)
+    yield Case(name=HUEY_AWAITED, run=partial(peer_at_once, make=Huey, tasks=1), messages=1000, peer=True)
 
 
 STEPS = "pulpo-messaging's steps"
 FLUSHED, WRITTEN = f"pulpo, {HANDLERS} at once", f"pulpo, {HANDLERS} at once, written"
 EVERYTHING_FLUSHED = f"pulpo, {HANDLERS} at once, all flushed"
-ONE_BY_ONE = "pulpo, one by one"
+ONE_BY_ONE, HUEY_AWAITED = "pulpo, one by one", "huey, one by one in a thread"
+BLOCKING, SYNCHRONOUS = "pulpo, one by one, called without await", "pulpo's synchronous publisher"
 WHOLE = f"pulpo, dispatcher with {HANDLERS} handlers"
 LEAN, LADEN = "pulpo's worker, nothing else waiting", f"pulpo's worker, {BACKLOG:,} waiting"
 ALONE, BESIDE = "pulpo, publishing alone", "pulpo, publishing beside another process"
@@ -479,6 +514,8 @@ GROUP = Group(
         Case(name=EVERYTHING_FLUSHED, run=partial(pulpo, tasks=HANDLERS, durability="full"), messages=10_000),
         Case(name="pulpo, batches of 100", run=pulpo_batches, messages=20_000),
         Case(name=ONE_BY_ONE, run=partial(pulpo, tasks=1), messages=1000),
+        Case(name=BLOCKING, run=pulpo_blocking, messages=1000),
+        Case(name=SYNCHRONOUS, run=pulpo_synchronous, messages=1000),
         Case(name=WHOLE, run=pulpo_whole, messages=10_000),
         *_peers(),
         Case(name=LEAN, run=partial(pulpo_memory, waiting=0), messages=2000, warm_up=0),
@@ -497,7 +534,10 @@ GROUP = Group(
         *_ahead(WRITTEN, "diskcache", publish=1.5, drain=1),
         *_ahead(WRITTEN, STEPS, publish=12, drain=12),
         *_ahead(WHOLE, "huey, tasks", publish=5, drain=5),
-        Goal(case=ONE_BY_ONE, against="huey", figure="publish", of="rate", at_least=0.8),
+        *(
+            Goal(case=case, against=against, figure="publish", of="rate", at_least=0.8)
+            for case, against in ((BLOCKING, "huey"), (ONE_BY_ONE, HUEY_AWAITED), (ONE_BY_ONE, "huey"))
+        ),
         Goal(case=LADEN, against=LEAN, figure="memory of the worker", of="value", at_most=1.15),
         Goal(case=LADEN, against=LEAN, figure="handle some of many", at_most=1.5),
         Goal(case=BESIDE, against=ALONE, figure="publish p99", of="value", at_most=3),

@@ -7,6 +7,7 @@ the power had failed after any of these events.
 
 How: SQLite reaches files through a table of functions, its VFS. A copy of the default one is made
 the default, whose "open" replaces four functions of each file it opens; all else stays SQLite's own.
+The zeros that pulpo itself writes behind the end of a log are noted as well.
 """
 
 import contextlib
@@ -15,8 +16,11 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import attrs
+
+from pulpo_adapter_file import room
 
 SECTOR: Final = 512  # bytes that a disk writes in whole or not at all
 
@@ -278,6 +282,20 @@ def recording(folder: Path) -> Iterator[Recording]:
     recorder = _Recorder(folder, recorded)
     recorder.install()
     try:
-        yield recorded
+        with _zeros_noted(recorded):
+            yield recorded
     finally:
         recorder.remove()
+
+
+@contextlib.contextmanager
+def _zeros_noted(recorded: Recording) -> Iterator[None]:
+    write_zeros = room.write_zeros
+
+    def noted(descriptor: int, offset: int, count: int) -> int:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        recorded.events.append(Write(str(path), offset, bytes(count)))
+        return write_zeros(descriptor, offset, count)
+
+    with patch.object(room, "write_zeros", noted):
+        yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulpo_adapter_file import FileAdapter, writer
+from pulpo_adapter_file import FileAdapter, workplace
 from pulpo_adapter_file.calls import Calls
 from pulpo_adapter_file.operations import Change
 from pulpo_adapter_file.queue import FileQueue, open_calls
@@ -120,7 +120,7 @@ async def statements_of(calls: Calls, work: Callable[[], object]) -> list[str]:
 async def test_only_who_has_reason_to_find_nothing_looks_before_taking(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ROUND", 3600.0)  # no housekeeping between
+    monkeypatch.setattr(workplace, "ROUND", 3600.0)  # no housekeeping between
     async with opened(path) as (calls, queue):
 
         async def take() -> None:

@@ -143,7 +143,7 @@ async def checkpoint(path: Path) -> None:
     """Everything is in the file itself, as after some work."""
     async with opened_calls(path) as (calls, _):
         await calls.ask(Change(calls.desk, lambda transaction: None))
-        calls.writer._committer.checkpoint()  # type: ignore[union-attr] # the thread is idle
+        calls.writer.workplace.committer.checkpoint()  # type: ignore[union-attr] # the thread is idle
 
 
 @pytest.mark.parametrize("lose", [remove, cut_to_nothing])

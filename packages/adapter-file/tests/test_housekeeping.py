@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pulpo_adapter_file import FileAdapter, writer
+from pulpo_adapter_file import FileAdapter, workplace
 from pulpo_core import Ack, Envelope, Peek, Queue, Settling, State, SystemClock, SystemJitter
 from pulpo_core.testing import ManualClock
 
@@ -18,8 +18,8 @@ MEGABYTE = 1024 * 1024
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time passes between two rounds of housekeeping."""
-    monkeypatch.setattr(writer, "ROUND", 0.0)
-    monkeypatch.setattr(writer, "SOON", 0.0)
+    monkeypatch.setattr(workplace, "ROUND", 0.0)
+    monkeypatch.setattr(workplace, "SOON", 0.0)
 
 
 def size_of(path: Path) -> int:

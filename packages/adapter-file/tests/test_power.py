@@ -118,7 +118,7 @@ def after() -> Iterator[Path]:
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the queue file is; many checkpoints come in its short days."""
-    monkeypatch.setattr("pulpo_adapter_file.writer.CHECKPOINT_AFTER", 30)
+    monkeypatch.setattr("pulpo_adapter_file.workplace.CHECKPOINT_AFTER", 30)
     return tmp_path / "disk" / "shop.db"
 
 

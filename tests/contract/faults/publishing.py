@@ -25,6 +25,14 @@ class StoresNothing(Faulty):
         return [str(number) for number, _ in enumerate(batch)]
 
 
+@caught_by("C018")
+class StoresNothingHere(Faulty):
+    """Confirms in the calling thread what nobody will ever receive."""
+
+    def publish_blocking(self, batch):
+        return [str(number) for number, _ in enumerate(batch)]
+
+
 @caught_by("C001")
 class StoresTwice(Faulty):
     """A driver's hidden retry."""

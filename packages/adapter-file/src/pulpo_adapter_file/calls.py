@@ -36,8 +36,7 @@ class Calls:
             AdapterError: it could not be done, or not in time; `in_doubt` where it may have been.
             ConfigurationError: the file is not what it should be.
         """
-        if self.closed:
-            raise AdapterError(f"{self.desk.settings.url} was closed by its holder")
+        self._check_open()
         self.writer.check_process()  # first: in a forked child asyncio knows of no running loop
         loop = asyncio.get_running_loop()
         submission = Submission(operation, loop.create_future(), self._give_back)
@@ -48,6 +47,15 @@ class Calls:
         if self._timer is None:
             self._set_timer(loop)
         return submission.future
+
+    def do_here(self, operation: Operation) -> Any:
+        """As `Writer.do_here`."""
+        self._check_open()
+        return self.writer.do_here(operation)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise AdapterError(f"{self.desk.settings.url} was closed by its holder")
 
     def _give_back(self, answer: Any) -> None:
         """What was taken for somebody who does not wait any more goes back at once, and does not count."""

@@ -11,12 +11,11 @@ from pulpo_core import PulpoError, Unavailable
 
 from .errors import is_damage, translate
 from .housekeeping import follow_the_clock
-from .operations import Change, Extend, Look, Publish, Receive, Settle, must_be_flushed
+from .operations import Change, Extend, Look, Operation, Publish, Receive, Settle, must_be_flushed
 from .publishing import publish_all
 from .receiving import receive_all
 from .settling import extend_all, settle_all
 from .store import Store
-from .submission import Answer, Submission
 from .transaction import Reading, Transaction
 
 T = TypeVar("T")
@@ -42,16 +41,16 @@ _KINDS: Final[Mapping[type, Callable[[Transaction, Sequence[Any]], Sequence[Any]
 CHANGES: Final = tuple(_KINDS)
 
 
-def _by_kind(batch: Sequence[Submission]) -> list[tuple[type, list[Submission]]]:
-    """The submissions of each kind that there is, in the order of `_KINDS`."""
-    same: dict[type, list[Submission]] = {}
-    for submission in batch:
-        same.setdefault(type(submission.operation), []).append(submission)
+def _by_kind(batch: Sequence[Operation]) -> list[tuple[type, list[Operation]]]:
+    """The operations of each kind that there is, in the order of `_KINDS`."""
+    same: dict[type, list[Operation]] = {}
+    for operation in batch:
+        same.setdefault(type(operation), []).append(operation)
     return [(kind, same[kind]) for kind in _KINDS if kind in same]
 
 
-def _do_kind(transaction: Transaction, kind: type, same: Sequence[Submission]) -> Iterable[Answer]:
-    return zip(same, _KINDS[kind](transaction, [submission.operation for submission in same]), strict=True)
+def _do_kind(transaction: Transaction, kind: type, same: Sequence[Operation]) -> Iterable[tuple[Operation, Any]]:
+    return zip(same, _KINDS[kind](transaction, same), strict=True)
 
 
 class Committer:
@@ -67,9 +66,9 @@ class Committer:
         self.stirred: set[int] = set()
         self.weight = 0
 
-    def look(self, submission: Submission) -> Any:
-        """The answer to a `Look`; needs no lock."""
-        operation, connection = submission.operation, self.store.connection
+    def look(self, operation: Operation) -> Any:
+        """The answer to a `Look`, an error as a value; needs no lock."""
+        connection = self.store.connection
         assert isinstance(operation, Look), "whatever changes the file needs the lock"
         try:
             connection.execute("BEGIN")
@@ -80,35 +79,48 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - told to the one who asked
             return self.failed(error)
 
-    def do(self, batch: Sequence[Submission]) -> list[Answer]:
-        """Do all of *batch* in one transaction; where that cannot be, whatever can be, one by one."""
+    def do_alone(self, operation: Operation) -> Any:
+        """The answer to *operation*.
+
+        Raises:
+            sqlite3.Error: it was not done, unless that is in doubt.
+        """
+        [answer] = self._do_together([operation])
+        return answer
+
+    def do(self, batch: Sequence[Operation]) -> Sequence[Any]:
+        """Do all of *batch* in one transaction; where that cannot be, whatever can be, one by one.
+
+        Returns the answer to each, an error as a value.
+        """
         try:
             return self._do_together(batch)
         except Exception as error:  # noqa: BLE001 - told to those who asked
             failure = self.failed(error)
         if self.store.damage is not None:
-            return [(submission, translate(failure, self.store.path)) for submission in batch]
+            return [translate(failure, self.store.path) for _ in batch]
         if len(batch) > 1:
-            return [answer for submission in batch for answer in self.do([submission])]
+            return [answer for operation in batch for answer in self.do([operation])]
         return self._do_with_more_room(batch, failure)
 
-    def _do_with_more_room(self, batch: Sequence[Submission], failure: PulpoError) -> list[Answer]:
+    def _do_with_more_room(self, batch: Sequence[Operation], failure: PulpoError) -> Sequence[Any]:
         """A full disk: what the log takes up can be used again once it is in the file."""
         if isinstance(failure, Unavailable) and not failure.in_doubt and self.checkpoint():
             try:
                 return self._do_together(batch)
             except Exception as error:  # noqa: BLE001 - told to those who asked
                 failure = self.failed(error)
-        return [(submission, failure) for submission in batch]
+        return [failure] * len(batch)
 
-    def _do_together(self, batch: Sequence[Submission]) -> list[Answer]:
-        desks = {submission.operation.desk for submission in batch}
+    def _do_together(self, batch: Sequence[Operation]) -> Sequence[Any]:
+        desks = {operation.desk for operation in batch}
 
-        def work(transaction: Transaction) -> list[Answer]:
+        def work(transaction: Transaction) -> Sequence[Any]:
             follow_the_clock(transaction, desks)
-            return [answer for kind, same in _by_kind(batch) for answer in _do_kind(transaction, kind, same)]
+            answers = dict(answer for kind, same in _by_kind(batch) for answer in _do_kind(transaction, kind, same))
+            return [answers[operation] for operation in batch]
 
-        answers = self.commit(work, flush=any(must_be_flushed(submission.operation) for submission in batch))
+        answers = self.commit(work, flush=any(map(must_be_flushed, batch)))
         for desk in desks:
             desk.time.forget()
         return answers
@@ -123,16 +135,22 @@ class Committer:
             Exception: whatever *work* or SQLite raises; nothing was changed.
         """
         connection = self.store.connection
+        if connection.in_transaction:  # somebody's signal handler has raised in the midst of the last one
+            connection.execute("ROLLBACK")
         self.store.synchronous("FULL" if flush else "NORMAL")
         transaction = Transaction(connection)
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
+            if flush:
+                self.store.room.make()
             result = work(transaction)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # some errors have rolled back already
                 connection.execute("ROLLBACK")
             raise
+        if flush:
+            self.store.room.note()
         transaction.committed()
         self.weight += transaction.weight
         self.stirred |= transaction.stirred

@@ -150,6 +150,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_zeros(descriptor: int, offset: int, count: int) -> int:
+    """Write *count* zeros at *offset*, or as many as there is room for; how many were."""
+    try:
+        return os.pwrite(descriptor, bytes(count), offset)
+    except OSError:
+        return 0
+
+
 def companion_mode(path: Path, *, directory: bool = False) -> int:
     """The permissions for a file beside *path*: who may use the queue may use what it needs."""
     mode = stat.S_IMODE(path.stat().st_mode) & 0o666 if path.exists() else 0o600

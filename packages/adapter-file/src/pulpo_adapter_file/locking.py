@@ -30,12 +30,17 @@ _STEP: Final = 0.002  # seconds between two tries where waiting has an end
 
 
 class FileLock:
-    """The lock of one queue file. Used by one thread at a time; never re-entered."""
+    """The lock of one queue file. Used by one thread at a time; never re-entered.
+
+    Attributes:
+        is_held: it may be ours. Stays so where `release` did not get to its end, and may be called once more.
+    """
 
     def __init__(self, queue_file: Path) -> None:
         self.path = queue_file.with_name(queue_file.name + ".lock")
         self._queue_file = queue_file
         self._name = str(self.path)
+        self.is_held = False
         self._descriptor: int | None = None
         self._identity: Identity | None = None  # of the file behind the descriptor, which is the same for good
 
@@ -45,7 +50,7 @@ class FileLock:
 
     def __exit__(self, *error: object) -> None:
         """Let the next one have it."""
-        self._release()
+        self.release()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -59,7 +64,26 @@ class FileLock:
         try:
             yield
         finally:
-            self._release()
+            self.release()
+
+    def take_if_free(self) -> bool:
+        """Take the lock without waiting, until `release`; whether it is ours now."""
+        descriptor = self._open()
+        self.is_held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if self._is_current():
+            return True
+        self.close()
+        return False
+
+    def release(self) -> None:
+        """Let the next one have it; nothing happens if it is not held."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.is_held = False
 
     def _acquire(self, timeout: float | None) -> None:
         while True:
@@ -106,10 +130,6 @@ class FileLock:
     def is_marked(self) -> bool:
         """Whether there was a queue before; the caller holds the lock."""
         return self._descriptor is not None and os.fstat(self._descriptor).st_size > 0
-
-    def _release(self) -> None:
-        if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the file; a lock held through it in this process is released."""

@@ -35,7 +35,7 @@ class FileQueue:
         inspector = FileInspector(calls, capabilities)
         self.receive, self.interrupt = provider.receive, provider.interrupt
         self.settle, self.extend = provider.settle, provider.extend
-        self.publish = publisher.publish
+        self.publish, self.publish_blocking = publisher.publish, publisher.publish_blocking
         self.stats, self.peek, self.buried = inspector.stats, inspector.peek, inspector.buried
         self.kick, self.delete, self.purge = inspector.kick, inspector.delete, inspector.purge
         self.pause, self.resume = inspector.pause, inspector.resume
@@ -58,13 +58,13 @@ async def open_calls(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Ca
     desk = Desk(attrs.evolve(settings, path=path), clock)
     writer = take_writer(path, timeout=timeout)
     calls, ear = Calls(desk, writer), Ear(path)
-    writer.listen(calls, desk, asyncio.get_running_loop(), ear.stir)
+    writer.workplace.listen(calls, desk, asyncio.get_running_loop(), ear)
     try:
         yield calls, ear
     finally:
         calls.close()
         ear.close()
-        writer.stop_listening(calls)
+        writer.workplace.stop_listening(calls)
         await give_back(writer, timeout=timeout)
 
 

@@ -14,6 +14,7 @@ from pulpo_core import ConfigurationError, PulpoError, QueueNotFound
 from .filesystem import Folder, check_is_local, check_place, create_owner_only, sync_directory
 from .header import Header, Identity, identity_if_there, identity_of
 from .locking import FileLock
+from .room import Room
 from .schema import migrate
 
 _log: Final = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Store:
     Attributes:
         connection: in autocommit mode: who needs a transaction begins one.
         damage: what makes going on impossible; raised by `check` from then on.
+        room: at the end of its log.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, header: Header) -> None:
@@ -55,6 +57,7 @@ class Store:
         self.connection = connection
         self.damage: PulpoError | None = None
         self._name, self._log_name = str(path), str(_log_of(path))
+        self.room = Room(self._log_name)
         self._identity = identity_of(path)
         self._folder = Folder(path.parent)
         self._log_identity: Identity | None = None
@@ -152,6 +155,7 @@ class Store:
         """Close the connection; the caller holds the lock, for the last one to close does a checkpoint."""
         self.connection.close()
         self._header.close()
+        self.room.close()
 
 
 def _is_missing(path: Path) -> bool:

@@ -149,6 +149,11 @@ class Ear:
         finally:
             self._waiting.discard(event)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anybody waits here; from any thread."""
+        return bool(self._waiting)
+
     def stir(self) -> None:
         """Let everybody who waits here look again; from the loop of the queue."""
         for event in self._waiting:

@@ -7,36 +7,31 @@ without anybody having to ask for batches.
 
 An operation that was not taken yet when its time is over is withdrawn: it is certain that it was
 not done. One that was taken is in doubt.
+
+A thread that would only wait for the answer may do its operation itself while nobody else is at the
+file (`Writer.do_here`): with nothing to share a commit with, the way to the writer's thread and back
+would be all that it gets.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pulpo_core import ConfigurationError
 
 from .committing import CHANGES, Committer
-from .desk import Desk
 from .errors import translate
-from .housekeeping import CHECKPOINT_AFTER, ROUND, SOON, on_opening, round_of
-from .locking import FileLock
 from .operations import Look, Operation, Receive, makes_file
 from .receiving import nothing_to_take
-from .store import Store
 from .submission import Answer, Submission, deliver
-from .transaction import Reading, Transaction
-from .wakeup import Bell
-
-_log: Final = logging.getLogger(__name__)
+from .transaction import Reading
+from .workplace import Workplace
 
 #: So many operations share one transaction: beyond this others would wait longer than the flush saves.
 _MOST: Final = 1000
@@ -48,20 +43,13 @@ class Writer:
     def __init__(self, path: Path, *, timeout: float) -> None:
         self.path = path
         self.pid = os.getpid()
-        self._timeout = timeout
-        self._lock = FileLock(path)
-        self._bell = Bell(path)
-        self._inbox: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self.workplace = Workplace(path, timeout=timeout)
+        self._inbox: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()  # `None`: look what there is to do
         self._mutex = threading.Lock()  # for taking and withdrawing, and for the start
-        self._listeners: dict[object, tuple[Desk, asyncio.AbstractEventLoop, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._on_end: Callable[[], None] = _nothing
-        # From here on the thread's alone.
-        self._pending: deque[Submission] = deque()
         self._ending = False
-        self._committer: Committer | None = None
-        self._worked = False  # since the last round of housekeeping
-        self._next_round = 0.0
+        self._pending: deque[Submission] = deque()  # the thread's alone
 
     # --- from any loop ---
 
@@ -78,7 +66,7 @@ class Writer:
             )
 
     def submit(self, submission: Submission) -> None:
-        """Let the thread do it; the answer comes to `Submission.on_answer`."""
+        """Let the thread do it; the answer comes to `Submission.arrive`."""
         if self._thread is None:
             self._start()
         self._inbox.put(submission)
@@ -96,41 +84,52 @@ class Writer:
             submission.withdrawn = True
             return not submission.taken
 
-    def listen(self, key: object, desk: Desk, loop: asyncio.AbstractEventLoop, on_stir: Callable[[], None]) -> None:
-        """Call *on_stir* in *loop* whenever this process has stirred the desk's queue."""
-        self._listeners[key] = (desk, loop, on_stir)
-
-    def stop_listening(self, key: object) -> None:
-        """Undo `listen`."""
-        self._listeners.pop(key, None)
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether the file cannot be used any more as it was opened."""
-        committer = self._committer
-        return committer is not None and committer.store.damage is not None
-
     def stop(self, on_end: Callable[[], None]) -> None:
         """Let the thread finish what is pending, close the file, end, and call *on_end*."""
         self._on_end = on_end
         if self._thread is None:
             on_end()
         else:
+            self._ending = True
             self._inbox.put(None)
 
-    def abandon(self) -> None:
-        """In a forked child: never touch the file again, and hold none of its locks."""
-        self._lock.close()
+    # --- in the thread of whoever asks ---
+
+    def do_here(self, operation: Operation) -> Any:
+        """The answer to *operation*, which changes the file, and is done in the calling thread; any will do.
+
+        Returns `None`, with nothing done, where the writer's thread is needed: to open the file, to wait for others,
+        to do together what several ask at once, to say what is wrong. What is begun takes as long as the disk takes.
+
+        Whatever handlers of signals raise meanwhile passes through, and leaves it in doubt whether it was done.
+
+        Raises:
+            Unavailable: it is in doubt whether it was done.
+        """
+        self.check_process()
+        if self.workplace.turn.locked() or self._pending or not self._inbox.empty():
+            return None
+        try:
+            with self.workplace.turn:  # nothing gets in between taking it and giving it back
+                answer = self.workplace.do_if_free(operation)
+        except BaseException:
+            self._inbox.put(None)  # the thread looks whether anything is left as it should not be
+            raise
+        if self.workplace.is_house_due:
+            self._inbox.put(None)  # the caller has better things to do
+        return answer
 
     # --- the thread ---
 
     def _main(self) -> None:
-        while not self._ending:
+        while not (self._ending and self._inbox.empty()):
             self._accept(self._inbox.get())
             self._gather()
+            self._work()
             while self._pending:
                 self._work()
-        self._close()
+        with self.workplace.turn:
+            self.workplace.close()
         self._on_end()
 
     def _gather(self) -> None:
@@ -139,29 +138,29 @@ class Writer:
             self._accept(self._inbox.get_nowait())
 
     def _accept(self, submission: Submission | None) -> None:
-        if submission is None:
-            self._ending = True
-        else:
+        if submission is not None:
             self._pending.append(submission)
 
     def _work(self) -> None:
-        try:
-            committer = self._opened()
+        with self.workplace.turn:
+            try:
+                self.workplace.let_go()
+                self._answer()
+                if self.workplace.committer is not None:
+                    self.workplace.keep_house(self.workplace.committer)
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives
+                deliver([(submission, translate(error, self.path)) for submission in self._take()])
+
+    def _answer(self) -> None:
+        if self._pending:
+            committer = self.workplace.committer or self._open()
             self._answer_looks(committer)
             if self._pending:
                 self._answer_changes(committer)
-            self._keep_house(committer)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives
-            deliver([(submission, translate(error, self.path)) for submission in self._take()])
 
-    def _opened(self) -> Committer:
-        if self._committer is None:
-            desk = self._pending[0].operation.desk
-            create = any(makes_file(submission.operation) for submission in self._pending)
-            committer = Committer(Store.open(self.path, self._lock, create=create, timeout=self._timeout))
-            self._alone(committer, lambda transaction: on_opening(transaction, desk))
-            self._committer = committer
-        return self._committer
+    def _open(self) -> Committer:
+        create = any(makes_file(submission.operation) for submission in self._pending)
+        return self.workplace.open(self._pending[0].operation.desk, create=create)
 
     def _take(self, *kinds: type) -> list[Submission]:
         """The pending of *kinds*, or of all: from now on they cannot be withdrawn."""
@@ -185,7 +184,7 @@ class Writer:
         committer.store.check(locked=False)
         kinds = {type(submission.operation) for submission in self._pending}
         if Look in kinds:
-            deliver([(submission, committer.look(submission)) for submission in self._take(Look)])
+            deliver([(submission, committer.look(submission.operation)) for submission in self._take(Look)])
         if kinds <= {Look, Receive}:  # else the lock is taken anyway
             deliver(self._take_nothing(Reading(committer.store.connection)))
 
@@ -203,49 +202,11 @@ class Writer:
     # --- changing: under the lock, everything pending in one transaction ---
 
     def _answer_changes(self, committer: Committer) -> None:
-        with self._lock:
+        with self.workplace.locked(committer):
             self._gather()
-            committer.store.check(locked=True)
-            answers = committer.do(self._take(*CHANGES))
-        self._worked = True
-        stirred, committer.stirred = committer.stirred, set()
-        listeners = list(self._listeners.values())
-        deliver(answers, [(loop, on_stir) for desk, loop, on_stir in listeners if desk.queue_id in stirred])
-        if stirred:
-            self._bell.ring(stirred)
-
-    # --- keeping house: after the answers ---
-
-    def _keep_house(self, committer: Committer) -> None:
-        if committer.weight >= CHECKPOINT_AFTER:
-            with self._lock:
-                committer.store.check(locked=True)
-                committer.checkpoint()
-        if self._worked and time.monotonic() >= self._next_round:
-            self._worked = False
-            desks = [desk for desk, _, _ in list(self._listeners.values())]
-            more = self._alone(committer, lambda transaction: round_of(transaction, desks))
-            self._next_round = time.monotonic() + (SOON if more else ROUND)
-
-    def _alone(self, committer: Committer, work: Callable[[Transaction], bool]) -> bool:
-        """Do something that nobody waits for; where it cannot be done now, later will do."""
-        try:
-            with self._lock.within(self._timeout):
-                return committer.commit(work)
-        except Exception as error:  # noqa: BLE001 - as above
-            committer.failed(error)
-            return False
-
-    def _close(self) -> None:
-        committer, self._committer = self._committer, None
-        if committer is not None:
-            try:
-                with self._lock:  # however long others hold it: who closes without it checkpoints without it
-                    committer.store.close()
-            except Exception:  # noqa: BLE001 - nothing that was confirmed depends on it
-                _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
-        self._bell.close()
-        self._lock.close()
+            taken = self._take(*CHANGES)
+            answers = committer.do([submission.operation for submission in taken])
+        self.workplace.tell(committer, list(zip(taken, answers, strict=True)))
 
 
 def _is_worth_a_look(operation: Operation) -> bool:

@@ -28,7 +28,9 @@ class _Writers:
         """The writer for *path*; every `take` is followed by one `give_back`."""
         with self._lock:
             writer = self._current.get(path)
-            if writer is None or writer.is_damaged:  # damaged: who opens it now sees the file that is there now
+            if (
+                writer is None or writer.workplace.is_damaged
+            ):  # damaged: who opens it now sees the file that is there now
                 writer = self._current[path] = Writer(path, timeout=timeout)
             self._holders[writer] = self._holders.get(writer, 0) + 1
             return writer
@@ -50,7 +52,7 @@ class _Writers:
         self._of_parents += self._holders
         self._current, self._holders = {}, {}
         for writer in self._of_parents:
-            writer.abandon()
+            writer.workplace.abandon()
 
 
 _WRITERS: Final = _Writers()

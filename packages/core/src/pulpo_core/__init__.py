@@ -41,7 +41,7 @@ from .ports.adapter import Adapter, Inspector, Page, Provider, Publisher, Queue,
 from .ports.clock import Clock, Jitter
 from .ports.handler import ErrorHandler, Handler, HandlerObject, Middleware, PublishMiddleware, Translator
 from .ports.observer import Observer
-from .ports.offers import Accounting, Diagnosis, Examiner, Level, ScratchQueues, Usage
+from .ports.offers import Accounting, BlockingPublisher, Diagnosis, Examiner, Level, ScratchQueues, Usage
 from .translators.aws import EventBridgeEvent, S3Notification, SnsNotification
 from .translators.json import AnyJson, PulpoJson, document_of, message_of
 from .translators.text import PlainText
@@ -112,6 +112,7 @@ __all__ = [
     "AnyJson",
     "ApplicationError",
     "Backoff",
+    "BlockingPublisher",
     "BoundHandler",
     "Breaker",
     "Bury",

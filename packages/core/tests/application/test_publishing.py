@@ -1,13 +1,9 @@
 """Publishing: an id only for what is stored, every error in its place, nothing in doubt repeated."""
 
 import asyncio
-import os
-import signal
-import threading
-import time
 import uuid
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -21,14 +17,10 @@ from pulpo_core import (
     Message,
     MessageTooLarge,
     PlainText,
-    PulpoError,
     Unavailable,
     Unsupported,
     open_publisher,
-    open_publisher_sync,
-    open_queue,
 )
-from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import START, LoopClock, SeededJitter, virtual_time
 
 from .fakes import FaultyAdapter, counts, failing, fresh_url, opened, refusing, stored, unavailable
@@ -344,186 +336,3 @@ async def test_any_number_of_tasks_may_publish_at_once():
             group.create_task(publisher.publish(Message()))
 
     assert await counts(url) == {"ready": 50}
-
-
-# Without await, in real time
-
-
-def ready(url: str) -> int | None:
-    async def look():
-        async with open_queue(url) as queue:
-            return (await queue.stats()).ready
-
-    return asyncio.run(look())
-
-
-def test_synchronous_code_publishes_as_well():
-    url = fresh_url()
-    with open_publisher_sync(url) as publisher:
-        sent = publisher.publish(Message(request_type="job"), retry_for=1)
-        answers = publisher.publish_many((Message(), Message(body={"bad": object()})), retry_for=1)
-
-    assert sent.id
-    assert sent.header["published_at"] <= datetime.now(UTC).isoformat()
-    assert [type(answer) for answer in answers] == [Message, InvalidMessage]
-    assert ready(url) == 2
-
-
-def test_synchronous_code_has_errors_raised():
-    with open_publisher_sync(fresh_url()) as publisher, pytest.raises(InvalidMessage, match="bad"):
-        publisher.publish(Message(body={"bad": object()}))
-
-
-def test_any_number_of_threads_may_publish_at_once():
-    url, ids = fresh_url(), []
-    with open_publisher_sync(url) as publisher:
-
-        def work():
-            for _ in range(20):
-                ids.append(publisher.publish(Message()).id)
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert len(set(ids)) == 160
-    assert ready(url) == 160
-
-
-def test_it_works_inside_somebody_else_s_event_loop_too():
-    async def main():
-        with open_publisher_sync(fresh_url()) as publisher:
-            return publisher.publish(Message())
-
-    assert asyncio.run(main()).id
-
-
-@pytest.mark.parametrize("url", ["memory://x?colour=red", "nonsense://x", "nonsense"])
-def test_a_wrong_url_is_told_and_leaves_no_thread(url):
-    with pytest.raises(ConfigurationError), open_publisher_sync(url):
-        raise AssertionError
-
-    assert not [thread for thread in threading.enumerate() if thread.name == "pulpo-publisher" and thread.is_alive()]
-
-
-def test_leaving_the_context_closes_the_queue_and_ends_the_thread():
-    adapter = FaultyAdapter()
-    with open_publisher_sync(fresh_url(), adapter=adapter):
-        assert (adapter.opened, adapter.closed) == (1, 0)
-
-    assert adapter.closed == 1
-    assert "pulpo-publisher" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_leaving_it_by_an_error_closes_it_too():
-    adapter = FaultyAdapter()
-    with pytest.raises(KeyError), open_publisher_sync(fresh_url(), adapter=adapter):
-        raise KeyError
-
-    assert adapter.closed == 1
-
-
-def test_a_queue_is_closed_in_the_task_that_opened_it():
-    """Groups of tasks and timeouts of adapters must not be entered in one task and left in another."""
-    tasks = []
-
-    class Adapter(MemoryAdapter):
-        @asynccontextmanager
-        async def open(self, url, *, clock, jitter):
-            tasks.append(asyncio.current_task())
-            async with asyncio.TaskGroup() as group, MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
-                helper = group.create_task(asyncio.sleep(1_000))
-                yield queue
-                helper.cancel()
-            tasks.append(asyncio.current_task())
-
-    with open_publisher_sync(fresh_url(), adapter=Adapter()) as publisher:
-        publisher.publish(Message())
-
-    assert tasks[0] is tasks[1]
-
-
-def test_an_error_of_closing_is_raised():
-    class Adapter(MemoryAdapter):
-        @asynccontextmanager
-        async def open(self, url, *, clock, jitter):
-            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
-                yield queue
-            raise Unavailable("while closing")
-
-    with pytest.raises(Unavailable, match="while closing"), open_publisher_sync(fresh_url(), adapter=Adapter()):
-        pass
-
-
-def test_publishing_after_the_end_is_an_error_and_no_wait_without_end():
-    with open_publisher_sync(fresh_url()) as publisher:
-        pass
-
-    with pytest.raises(AdapterError, match="closed"):
-        publisher.publish(Message())
-
-
-def test_a_publish_on_its_way_when_the_publisher_is_closed_is_in_doubt():
-    started, errors = threading.Event(), []
-
-    async def hang(method, batch):
-        started.set()
-        await asyncio.sleep(1_000)
-
-    def work(publisher):
-        try:
-            publisher.publish(Message())
-        except PulpoError as error:
-            errors.append(error)
-
-    with open_publisher_sync(fresh_url(), adapter=FaultyAdapter(publish=hang)) as publisher:
-        thread = threading.Thread(target=work, args=[publisher])
-        thread.start()
-        assert started.wait(10)
-    thread.join(10)
-
-    assert not thread.is_alive()
-    assert [error.in_doubt for error in errors] == [True]
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # which is why it must be harmless
-def test_a_child_that_was_forked_inside_of_its_context_can_leave_it():
-    """Else it would wait for ever for the thread of its parent."""
-    context = open_publisher_sync(fresh_url())
-    with context as publisher:
-        child = os.fork()
-        if child == 0:
-            leave_at_once(context)
-        assert ending_of(child) == 7
-        assert publisher.publish(Message()).id, "the parent goes on"
-
-
-def leave_at_once(context):
-    try:
-        context.__exit__(None, None, None)
-        os._exit(7)
-    finally:
-        os._exit(1)
-
-
-def ending_of(child):
-    """The status of *child*, which is given a while."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def test_a_publisher_that_was_opened_before_a_fork_is_refused_in_the_child(monkeypatch):
-    """Its thread does not exist there: every publish would wait for ever."""
-    with open_publisher_sync(fresh_url()) as publisher:
-        monkeypatch.setattr("os.getpid", lambda: -1)
-        with pytest.raises(AdapterError, match="fork"):
-            publisher.publish(Message())
-        monkeypatch.undo()

@@ -1,4 +1,8 @@
-"""Publishing from code that does not await: an event loop in a thread of its own does the work."""
+"""Publishing from code that does not await.
+
+The same publisher as for code that does, whose waits block the calling thread: a queue that can be
+worked on from any thread is, and for the others an event loop in a thread of its own does the work.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,20 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from pulpo_core.domain.envelope import Envelope
 from pulpo_core.domain.errors import AdapterError, PulpoError, Unavailable
 from pulpo_core.domain.message import Message
-from pulpo_core.ports.adapter import Adapter
+from pulpo_core.ports.adapter import Adapter, Queue
 from pulpo_core.ports.handler import PublishMiddleware, Translator
-from pulpo_core.ports.observer import Observer
+from pulpo_core.ports.observer import Event, Observer
+from pulpo_core.ports.offers import BlockingPublisher
+from pulpo_core.translators.json import PulpoJson
 
-from .publishing import MessagePublisher, open_publisher
+from .answers import answer_of
+from .clock import SystemClock, SystemJitter
+from .observing import tell
+from .publishing import Encoder, MessagePublisher
+from .registry import open_queue
 
 T = TypeVar("T")
 
@@ -25,30 +36,57 @@ T = TypeVar("T")
 class SyncPublisher:
     """`MessagePublisher` for code that does not await; safe to call from any thread of its process."""
 
-    def __init__(self, publisher: MessagePublisher, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, publisher: MessagePublisher, crossing: _Crossing) -> None:
         self._publisher = publisher
-        self._loop = loop
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._closed = False
+        self._crossing = crossing
 
     def publish(self, message: Message, *, retry_for: timedelta | float = 0) -> Message:
         """See `MessagePublisher.publish`; blocks the calling thread."""
-        return self._result(lambda: self._publisher.publish(message, retry_for=retry_for))
+        self._crossing.check()
+        return _outcome(self._publisher.publish(message, retry_for=retry_for))
 
     def publish_many(
         self, messages: Iterable[Message], *, retry_for: timedelta | float = 0
     ) -> list[Message | PulpoError]:
         """See `MessagePublisher.publish_many`; blocks the calling thread."""
-        every = list(messages)  # here, in the thread to which an iterator belongs
-        return self._result(lambda: self._publisher.publish_many(every, retry_for=retry_for))
+        self._crossing.check()
+        return _outcome(self._publisher.publish_many(messages, retry_for=retry_for))
 
-    def _result(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+
+def _outcome(work: Coroutine[Any, Any, T]) -> T:
+    """What *work* returns, of which nothing waits for a loop: `_Crossing` blocks the thread instead."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        returned: T = end.value
+        return returned
+    raise AssertionError("publishing awaits its queue and its clock, and nothing else")
+
+
+class _Crossing:
+    """The way from any thread to the loop in which the queue is open, until it is closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def check(self) -> None:
+        """Whether anything can be begun here.
+
+        Raises:
+            AdapterError: it cannot any more, or not in this process.
+        """
         if os.getpid() != self._process:
             raise AdapterError("this publisher was opened before a fork; open one in each process")
+        if self._closed:
+            raise AdapterError("this publisher is closed")
+
+    def result(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What *work* returns when it is done in the loop; blocks the calling thread."""
         with self._lock:  # so that nothing is begun once it is being closed, which nobody would ever finish
-            if self._closed:
-                raise AdapterError("this publisher is closed")
+            self.check()
             future = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
             return future.result()
@@ -63,6 +101,46 @@ class SyncPublisher:
             self._closed = True
 
 
+class _BlockingQueue:
+    """A `Publisher` whose calls block the thread that makes them: done in it where the queue can, else in the loop."""
+
+    def __init__(self, queue: Queue, crossing: _Crossing) -> None:
+        self.capabilities = queue.capabilities
+        self._queue = queue
+        self._crossing = crossing
+        self._here = queue.publish_blocking if isinstance(queue, BlockingPublisher) else _not_here
+
+    async def publish(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:
+        answers = self._here(batch)
+        return self._crossing.result(lambda: answer_of(self._queue.publish(batch))) if answers is None else answers
+
+
+def _not_here(batch: Sequence[Envelope]) -> None:
+    """This queue is worked on in its loop only."""
+
+
+class _BlockingClock(SystemClock):
+    """A clock whose sleep blocks the thread that asks for it, until the publisher is closed."""
+
+    def __init__(self, crossing: _Crossing) -> None:
+        self._crossing = crossing
+
+    async def sleep(self, seconds: float) -> None:
+        self._crossing.result(lambda: SystemClock.sleep(self, seconds))
+
+
+class _OneAtATime:
+    """Tells observers in whatever thread publishes, of one event at a time."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+        self._lock = threading.RLock()  # an observer may publish
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            tell(self._observers, event)
+
+
 @contextmanager
 def open_publisher_sync(
     url: str,
@@ -72,39 +150,52 @@ def open_publisher_sync(
     observers: Sequence[Observer] = (),
     adapter: Adapter | None = None,
 ) -> Generator[SyncPublisher]:
-    """`open_publisher` for synchronous code: an event loop in a thread of its own does the work.
+    """`open_publisher` for synchronous code.
 
-    One per process and queue is enough: keep it open as long as the application runs. That thread tells observers.
+    One per process and queue is enough: keep it open as long as the application runs. Middleware, translator and
+    observers are called in the thread that publishes: the first two in several threads at once, if several publish;
+    observers one event at a time. The queue's own work is done in that thread too where the queue offers it
+    (`BlockingPublisher`), else in an event loop in a thread in the background.
     """
-    opened = open_publisher(url, translator=translator, middleware=middleware, observers=observers, adapter=adapter)
-    background = _Background(opened)
-    publisher = SyncPublisher(*background.open())
+    clock, jitter = SystemClock(), SystemJitter()
+    background = _Background(open_queue(url, adapter=adapter, clock=clock, jitter=jitter))
+    queue, crossing = background.open()
+    encoder = Encoder(
+        translator=translator or PulpoJson(),
+        capabilities=queue.capabilities,
+        clock=_BlockingClock(crossing),
+        jitter=jitter,
+        middleware=tuple(middleware),
+    )
+    told = [_OneAtATime(observers)] if observers else []
+    publisher = MessagePublisher(_BlockingQueue(queue, crossing), encoder, url=url, observers=told)
     try:
-        yield publisher
+        yield SyncPublisher(publisher, crossing)
     finally:
-        publisher.close()
+        crossing.close()
         background.close()
 
 
 class _Background:
-    """A thread whose event loop opens a publisher, holds it, and closes it in the task that has opened it."""
+    """A thread whose event loop opens a queue, holds it, and closes it in the task that has opened it."""
 
-    def __init__(self, context: AbstractAsyncContextManager[MessagePublisher]) -> None:
+    def __init__(self, context: AbstractAsyncContextManager[Queue]) -> None:
         self._context = context
-        self._opened: Future[tuple[MessagePublisher, asyncio.AbstractEventLoop]] = Future()
+        self._opened: Future[tuple[Queue, asyncio.AbstractEventLoop]] = Future()
         self._closed: Future[None] = Future()
         self._enough = asyncio.Event()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="pulpo-publisher", daemon=True)
 
-    def open(self) -> tuple[MessagePublisher, asyncio.AbstractEventLoop]:
-        """The publisher and its loop.
+    def open(self) -> tuple[Queue, _Crossing]:
+        """The queue, and the way to its loop.
 
         Raises:
             PulpoError: it cannot be opened.
         """
         self._thread.start()
-        return self._opened.result()
+        queue, loop = self._opened.result()
+        return queue, _Crossing(loop)
 
     def close(self) -> None:
         """Close it, and end what somebody has left behind."""
@@ -124,6 +215,6 @@ class _Background:
             self._closed.set_result(None)
 
     async def _hold(self) -> None:
-        async with self._context as publisher:
-            self._opened.set_result((publisher, asyncio.get_running_loop()))
+        async with self._context as queue:
+            self._opened.set_result((queue, asyncio.get_running_loop()))
             await self._enough.wait()

@@ -9,7 +9,23 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
+from pulpo_core.domain.envelope import Envelope
+from pulpo_core.domain.errors import AdapterError
+
 from .clock import Clock
+
+
+@runtime_checkable
+class BlockingPublisher(Protocol):
+    """What some queues offer beside `Publisher`: to store in the thread that asks, with no hop to a loop."""
+
+    def publish_blocking(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError] | None:
+        """As `Publisher.publish`, from any thread of the process; blocks it until the answer is there.
+
+        Returns `None`, with nothing done, where it cannot be done at once, such as when others are at it: ask by
+        `publish` then, which has a deadline. What is begun takes as long as the system below it takes.
+        """
+        ...
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from pulpo_core.domain.capabilities import Capabilities
+from pulpo_core.ports.adapter import Queue
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -54,6 +55,7 @@ class Clause:
         group: the capability it belongs to, which is the name of its module.
         needs: what the queue must declare, else the clause does not concern it.
         hooks: what the harness must offer, by the names of its methods.
+        offer: what the open queue must offer beside its port, by a protocol of `ports.offers`.
         steered: whether so much time passes that the clock must be one that can be moved.
     """
 
@@ -65,10 +67,17 @@ class Clause:
     needs: Sequence[Need] = ()
     hooks: Sequence[str] = ()
     steered: bool = False
+    offer: type | None = None
 
     def unmet(self, capabilities: Capabilities) -> str | None:
         """Why this clause does not concern a queue with *capabilities*; `None` when it does."""
         return next((reason for need in self.needs if (reason := need.unmet(capabilities))), None)
+
+    def unoffered(self, queue: Queue) -> str | None:
+        """Why this clause does not concern *queue*, which is open; `None` when it does."""
+        if self.offer is None or isinstance(queue, self.offer):
+            return None
+        return f"the queue does not offer {self.offer.__name__}"
 
     def __repr__(self) -> str:
         return f"{self.id}-{self.name}"
@@ -79,7 +88,12 @@ REGISTRY: Final[dict[str, Clause]] = {}
 
 
 def clause(
-    name: str, *, needs: Sequence[Need] = (), hooks: Sequence[str] = (), steered: bool = False
+    name: str,
+    *,
+    needs: Sequence[Need] = (),
+    hooks: Sequence[str] = (),
+    steered: bool = False,
+    offer: type | None = None,
 ) -> Callable[[Check], Check]:
     """Register the decorated coroutine as the clause *name*, such as ``C030``."""
 
@@ -88,7 +102,7 @@ def clause(
             raise ValueError(f"two clauses are called {name}: {REGISTRY[name].name} and {check.__name__}")
         promise = " ".join((inspect.getdoc(check) or "").partition("\n\n")[0].split())
         group = check.__module__.rpartition(".")[2]
-        REGISTRY[name] = Clause(name, check.__name__, group, promise, check, tuple(needs), tuple(hooks), steered)
+        REGISTRY[name] = Clause(name, check.__name__, group, promise, check, tuple(needs), tuple(hooks), steered, offer)
         return check
 
     return register

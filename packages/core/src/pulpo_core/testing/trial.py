@@ -43,7 +43,7 @@ async def run_clause(clause: Clause, harness: Harness) -> None:
     if clause.steered and harness.time == "real":
         raise Skipped("it takes long, and the time of this queue cannot be moved")
     async with fresh_bench(harness) as bench:
-        if unmet := clause.unmet(bench.caps):
+        if unmet := clause.unmet(bench.caps) or clause.unoffered(bench.queue):
             raise Skipped(unmet)
         await clause.check(bench)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
-from pulpo_core.domain.errors import ConfigurationError
+from pulpo_core.domain.envelope import Envelope
+from pulpo_core.domain.errors import AdapterError, ConfigurationError
 from pulpo_core.ports.adapter import Queue
+from pulpo_core.ports.offers import BlockingPublisher
 from pulpo_core.testing.bench import Bench
 from pulpo_core.testing.registry import clause
 
@@ -202,3 +205,30 @@ async def foreign_messages_are_received(bench: Bench) -> None:
     assert delivery.envelope.body == b"not one of ours: {]"
     assert delivery.envelope.uid.startswith(f"{bench.harness.adapter().scheme}:")
     await bench.ack(delivery)
+
+
+@clause("C018", offer=BlockingPublisher)
+async def blocking_is_publishing(bench: Bench) -> None:
+    """What is published in the calling thread is stored like any other, and wakes whoever waits for it."""
+    sent = [bench.envelope() for _ in range(3)]
+    ids = await _publish_blocking(bench, *sent)
+    taken = await bench.take(3)
+    receiving = bench.begin(bench.queue.receive(1, bench.caps.max_wait))
+    await bench.advance(bench.tolerance / 10)
+    later = await _publish_blocking(bench, bench.envelope())
+    received = await bench.finish(receiving, within=bench.caps.max_wait.total_seconds() / 2)
+
+    bodies = {delivery.id: delivery.envelope.body for delivery in taken}
+    assert bodies == {str(name): envelope.body for name, envelope in zip(ids, sent, strict=True)}
+    assert [delivery.id for delivery in received] == later
+    await bench.nothing_comes("everything was published once")
+
+
+async def _publish_blocking(bench: Bench, *envelopes: Envelope) -> Sequence[str | AdapterError]:
+    """The ids; whoever else works on the queue is soon done."""
+    assert isinstance(bench.queue, BlockingPublisher)
+    for _ in range(100):
+        if (answers := bench.queue.publish_blocking(envelopes)) is not None:
+            return answers
+        await bench.advance(bench.tolerance / 100)
+    raise AssertionError("nobody else is at the queue, and it publishes nothing at once")
