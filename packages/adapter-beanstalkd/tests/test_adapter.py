@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -50,6 +51,7 @@ def test_a_url_says_where_and_how(url: str, expected: dict[str, object]) -> None
         pytest.param("beanstalkd://me@host/t", "expected a host", id="a user"),
         pytest.param("beanstalkd://me:secret@host/t", "password", id="a password"),
         pytest.param("beanstalkd://host:port/t", "not a URL", id="a port that is none"),
+        pytest.param("beanstalkd://host:0/t", "perhaps a port", id="a port that nobody listens on"),
         pytest.param("beanstalkd://host/-t", "not a tube", id="a tube that is none"),
         pytest.param("beanstalkd://host/t?ttl=60", "accepted: attempts, conn", id="a misspelling"),
         pytest.param("beanstalkd://host/t?ttr=0", "time to run", id="no time to run"),
@@ -81,9 +83,10 @@ async def test_a_broker_that_is_not_there_is_told_on_entering(opened: Opener) ->
             pass
 
 
-async def test_a_host_that_is_not_there_is_told_on_entering(opened: Opener) -> None:
-    with pytest.raises(Unavailable, match=r"no connection to nowhere\.invalid"):
-        async with opened("beanstalkd://nowhere.invalid/t"):
+@pytest.mark.parametrize("host", ["nowhere.invalid", "no..where", "x" * 64])
+async def test_a_host_that_is_not_there_is_told_on_entering(opened: Opener, host: str) -> None:
+    with pytest.raises(Unavailable, match=f"no connection to {re.escape(host)}"):
+        async with opened(f"beanstalkd://{host}/t"):
             pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -147,6 +148,16 @@ async def test_all_that_waited_on_a_lost_connection_is_told(impostor: Impostor, 
     assert [getattr(result, "in_doubt", None) for result in results[1:]] == [True, True]
 
 
+@pytest.mark.parametrize("answer", [b"OUT_OF_MEMORY", b"INTERNAL_ERROR"])
+async def test_a_broker_that_cannot_tell_anything_now_may_do_so_later(
+    impostor: Impostor, opened: Opener, answer: bytes
+) -> None:
+    async with impostor({b"stats": [answer + b"\r\n"]}) as broker:
+        with pytest.raises(Unavailable, match="beanstalkd"):
+            async with opened(broker.url()):
+                pass
+
+
 async def test_what_is_no_beanstalkd_is_told_in_one_line(impostor: Impostor, opened: Opener) -> None:
     async with impostor({b"use": [b"SSH-2.0-OpenSSH_9.2\r\n"]}) as broker:
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1:\d+ answered something that is not beanstalkd's protocol"):
@@ -227,6 +238,32 @@ async def test_a_receive_without_an_answer_ends(impostor: Impostor, opened: Open
             await queue.receive(1, timedelta())
         with pytest.raises(Unavailable):
             await queue.receive(1, timedelta(milliseconds=50))
+
+
+async def test_after_a_long_wait_an_answer_is_missed_as_soon_as_before_it(impostor: Impostor, opened: Opener) -> None:
+    """The patience with a reserve that waits is for that reserve alone."""
+    answers = {b"delete": [b"DELETED\r\n", None]}
+    async with impostor(answers) as broker, opened(broker.url(timeout="200ms")) as queue:
+        await settle(queue, await take(queue), Ack())
+        await asyncio.sleep(0.3)
+        (delivery,) = await queue.receive(1, 20 * SECOND)
+        async with asyncio.timeout(2):
+            error = await settle(queue, delivery, Ack())
+
+    assert isinstance(error, Unavailable)
+    assert error.in_doubt
+
+
+async def test_a_loop_that_is_kept_from_sending_does_not_take_that_for_silence(
+    impostor: Impostor, opened: Opener
+) -> None:
+    """A handler that blocks the loop for longer than the timeout is no reason to leave a publish in doubt."""
+    async with impostor({}) as broker, opened(broker.url(timeout="100ms")) as queue:
+        publishing = asyncio.ensure_future(publish(queue))
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251 - that is the point
+
+        assert await publishing == "1"
 
 
 async def test_a_connection_that_answers_now_and_then_is_alive(impostor: Impostor, opened: Opener) -> None:

@@ -41,7 +41,5 @@ def assemble(settings: Settings, clock: Clock, jitter: Jitter) -> tuple[Beanstal
     inspector = BeanstalkdInspector(
         tube=tube, link=link, clock=clock, records=records, capabilities=lambda: publisher.capabilities
     )
-    queue = BeanstalkdQueue(
-        settings.url, link=link, records=records, provider=provider, publisher=publisher, inspector=inspector
-    )
+    queue = BeanstalkdQueue(settings.url, dialer=dialer, provider=provider, publisher=publisher, inspector=inspector)
     return queue, publisher

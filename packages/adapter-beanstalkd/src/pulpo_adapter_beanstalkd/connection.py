@@ -20,10 +20,14 @@ from typing import Any, Final, cast
 import attrs
 import greenstalk
 
+from pulpo_core import AdapterError
+
 from .pipeline import Command, Exchange, Pipeline, Rubbish
 
 #: Seconds that a connection may take to say goodbye before it is cut off.
 CLOSE_LIMIT: Final = 1.0
+
+_CLOSED: Final = "the queue was closed"
 
 #: Answers after which a connection is of no use: beanstalkd has not understood us.
 _MISUNDERSTANDINGS: Final[tuple[type[Exception], ...]] = (
@@ -81,6 +85,7 @@ class Connection(asyncio.Protocol):
     Attributes:
         address: for texts.
         ended: why it ended; empty while it is alive.
+        gone: done once its socket is closed.
     """
 
     def __init__(self, address: Address, *, timeout: float, fatal: tuple[type[Exception], ...] = ()) -> None:
@@ -96,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._progress = self._loop.time()
-        self._closed = self._loop.create_future()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
 
     @property
     def alive(self) -> bool:
@@ -133,9 +138,9 @@ class Connection(asyncio.Protocol):
         if not (self._outgoing or at_once):
             self._loop.call_soon(self._flush)
         self._outgoing.append(said)
-        self._asked.append(_Asked(exchange, future, then, patience, self._loop.time()))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout + patience, self._look)
+        now = self._loop.time()
+        self._asked.append(_Asked(exchange, future, then, patience, now))
+        self._look_by(now + patience + self._timeout)
         if at_once:
             self._flush()
         return future
@@ -165,15 +170,6 @@ class Connection(asyncio.Protocol):
             asked = self._asked.popleft()
             missing = [Lost(cause, sent=asked.sent) for _ in range(asked.exchange.missing)]
             asked.answer(asked.exchange.answers + missing)
-
-    async def close(self) -> None:
-        """End it and wait until its socket is closed. What was asked and not awaited may not have been sent."""
-        self.end("closed")
-        try:
-            async with asyncio.timeout(CLOSE_LIMIT):
-                await asyncio.shield(self._closed)
-        except TimeoutError:
-            return  # the loop closes an aborted socket by itself, in its own time
 
     # ------------------------------------------------------------------------------ what the event loop calls
 
@@ -205,18 +201,19 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
         self.end(f"connection to {self.address} lost: {exc}" if exc else f"connection to {self.address} lost")
-        if not self._closed.done():
-            self._closed.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     # -------------------------------------------------------------------------------------------------- inside
 
     def _flush(self) -> None:
         if self.ended or self._transport is None or not self._outgoing:
             return
+        now = self._loop.time()
         for asked in reversed(self._asked):
             if asked.sent:
                 break
-            asked.sent = True
+            asked.sent, asked.asked_at = True, now  # what kept the loop from sending it is not beanstalkd's fault
         said, self._outgoing = b"".join(self._outgoing), []
         self._transport.write(said)
 
@@ -230,6 +227,14 @@ class Connection(asyncio.Protocol):
                 if isinstance(answer, self._fatal):
                     self.end(f"{self.address} answered {type(answer).__name__}")
 
+    def _look_by(self, due: float) -> None:
+        """Look then, if no earlier look is planned."""
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()  # it was set for somebody with more patience
+        self._timer = self._loop.call_at(due, self._look)
+
     def _look(self) -> None:
         """The timer is due, or times have changed: is an answer overdue?"""
         if self._timer is not None:
@@ -239,25 +244,27 @@ class Connection(asyncio.Protocol):
             return
         oldest = self._asked[0]
         due = max(oldest.asked_at + oldest.patience, self._progress) + self._timeout
-        left = due - self._loop.time()
-        if left <= 0:
+        if due <= self._loop.time():
             self.end(f"{self.address} gave no answer within {self._timeout:g} s")
         else:
-            self._timer = self._loop.call_later(left, self._look)
+            self._look_by(due)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Dialer:
-    """Opens connections to one beanstalkd.
+    """Opens all connections of one queue to one beanstalkd, and closes them.
 
     Attributes:
         connect_timeout: seconds until a connection must be there.
         timeout: seconds until an answer must be there.
+        closed: whether no more are opened.
     """
 
     address: Address
     connect_timeout: float
     timeout: float
+    closed: bool = attrs.field(init=False, default=False)
+    _connections: list[Connection] = attrs.field(init=False, factory=list)
 
     async def dial(
         self, *, use: str | None = None, watch: str | None = None, fatal: tuple[type[Exception], ...] = ()
@@ -266,8 +273,14 @@ class Dialer:
 
         Raises:
             Lost: there is none to be had, and nothing was carried out.
+            AdapterError: the queue is closed.
         """
+        self._check_open()
         connection = await self._connect(fatal)
+        self._connections = [each for each in self._connections if not each.gone.done()] + [connection]
+        if self.closed:  # meanwhile
+            connection.end(_CLOSED)
+            self._check_open()
         opening: list[Command] = []
         if use:
             opening.append(methodcaller("use", use))
@@ -286,6 +299,18 @@ class Dialer:
                 raise Lost(str(answer) or type(answer).__name__, sent=False) from answer
         return connection
 
+    def _check_open(self) -> None:
+        if self.closed:
+            raise AdapterError("the queue is closed")
+
+    async def close(self) -> None:
+        """End every connection, open no other, and wait until their sockets are closed."""
+        self.closed = True
+        for connection in self._connections:
+            connection.end(_CLOSED)
+        if self._connections:  # the loop closes an aborted socket by itself, in its own time
+            await asyncio.wait([connection.gone for connection in self._connections], timeout=CLOSE_LIMIT)
+
     async def _connect(self, fatal: tuple[type[Exception], ...]) -> Connection:
         loop, address = asyncio.get_running_loop(), self.address
 
@@ -300,6 +325,6 @@ class Dialer:
                     _, connection = await loop.create_connection(protocol, address.host, address.port)
         except TimeoutError as error:
             raise Lost(f"no connection to {address} within {self.connect_timeout:g} s", sent=False) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what cannot be the name of a host
             raise Lost(f"no connection to {address}: {error}", sent=False) from error
         return connection

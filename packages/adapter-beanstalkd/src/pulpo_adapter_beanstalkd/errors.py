@@ -63,6 +63,8 @@ TABLE: Final[Mapping[tuple[Doing, type[Exception]], _Row]] = {
     (Doing.RECEIVE, greenstalk.OutOfMemoryError): (Unavailable, "beanstalkd is out of memory", True, False),
     (Doing.RECEIVE, greenstalk.InternalError): (Unavailable, "beanstalkd failed to hand out a job", True, False),
     (Doing.LOOK, greenstalk.NotFoundError): _ABSENT,
+    (Doing.LOOK, greenstalk.InternalError): (Unavailable, "beanstalkd failed to tell", True, False),
+    (Doing.LOOK, greenstalk.OutOfMemoryError): (Unavailable, "beanstalkd is out of memory", True, False),
     (Doing.REPAIR, greenstalk.NotFoundError): _ABSENT,
     (Doing.REPAIR, greenstalk.InternalError): (Unavailable, "beanstalkd failed on the job", True, True),
     (Doing.REPAIR, greenstalk.OutOfMemoryError): (Unavailable, "beanstalkd is out of memory", True, True),
@@ -76,6 +78,8 @@ def error_of(answer: Any, doing: Doing) -> AdapterError | None:
     """The error that *answer* means to what was asked; `None` when it is not an error."""
     if not isinstance(answer, Exception):
         return None
+    if isinstance(answer, AdapterError):  # it was never asked
+        return answer
     error = _lost(answer, doing) if isinstance(answer, Lost) else _answered(answer, doing)
     error.__cause__ = answer
     return error

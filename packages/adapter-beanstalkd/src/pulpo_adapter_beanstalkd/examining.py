@@ -13,8 +13,8 @@ import attrs
 
 from pulpo_core import Clock, Diagnosis, Level
 
-from .connection import Address, Dialer, Lost
-from .errors import Doing, error_of
+from .connection import Address, Dialer
+from .errors import Doing, checked
 from .link import Link
 from .server import IN_MEMORY, LOGGED
 from .settings import Settings
@@ -60,9 +60,8 @@ async def _ask(settings: Settings) -> tuple[Mapping[str, Any], Mapping[str, Any]
     try:
         server, tube = await link.tell([methodcaller("stats"), methodcaller("stats_tube", settings.tube)])
     finally:
-        await link.close()
-    if isinstance(server, Lost):
-        raise error_of(server, Doing.LOOK) or server
+        await dialer.close()
+    checked([server], Doing.LOOK)
     return server, tube if isinstance(tube, Mapping) else None
 
 

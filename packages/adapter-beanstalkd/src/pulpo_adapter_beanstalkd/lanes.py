@@ -171,10 +171,6 @@ class Lanes:
     def __len__(self) -> int:
         return sum(lane.alive for lane in self._lanes)
 
-    def connections(self) -> list[Connection]:
-        """All of them, those that are taking their leave included."""
-        return [lane.connection for lane in self._lanes]
-
     def add(self, connection: Connection) -> Lane:
         """A lane over *connection*."""
         lane = Lane(connection, self._everything)

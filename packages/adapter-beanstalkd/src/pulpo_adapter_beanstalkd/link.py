@@ -20,7 +20,6 @@ class Link:
         self._use = use
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
-        self._closed = False
 
     async def connection(self) -> Connection:
         """The connection, alive as far as anybody knows.
@@ -32,22 +31,14 @@ class Link:
         if self._connection is not None and self._connection.alive:
             return self._connection
         async with self._opening:
-            if self._closed:
-                raise AdapterError("the queue is closed")
             if self._connection is None or not self._connection.alive:
                 self._connection = await self._dialer.dial(use=self._use)
             return self._connection
 
     async def tell(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to *commands*; `Lost` for each when there is no connection to be had."""
+        """The answers to *commands*; for each of them why, when there is no connection to be had."""
         try:
             connection = await self.connection()
-        except Lost as lost:
-            return [lost for _ in commands]
+        except (Lost, AdapterError) as error:
+            return [error for _ in commands]
         return await connection.ask(commands)
-
-    async def close(self) -> None:
-        """Close it for good."""
-        self._closed = True
-        if self._connection is not None:
-            await self._connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -37,6 +36,7 @@ class BeanstalkdProvider:
         capabilities: Callable[[], Capabilities],
     ) -> None:
         self._capabilities = capabilities
+        self._dialer = dialer
         self._lanes = Lanes()
         self._keeper = Keeper(ttr=ttr, clock=clock, lanes=self._lanes)
         self._reception = Reception(
@@ -52,7 +52,6 @@ class BeanstalkdProvider:
         )
         settlement = Settlement(ttr=ttr, clock=clock, records=records)
         self.settle, self.extend = settlement.settle, settlement.extend
-        self._closed = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -61,7 +60,7 @@ class BeanstalkdProvider:
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
         """See `Provider.receive`."""
-        if self._closed:
+        if self._dialer.closed:
             raise AdapterError("the queue is closed")
         return await self._reception.receive(limit, min(wait, _LONGEST_WAIT))
 
@@ -69,10 +68,6 @@ class BeanstalkdProvider:
         """See `Provider.interrupt`."""
         self._reception.interrupt()
 
-    async def close(self) -> None:
-        """Close every connection: what is in hand goes back at once."""
-        self._closed = True
+    def close(self) -> None:
+        """Look after nothing any more."""
         self._keeper.close()
-        async with asyncio.TaskGroup() as closing:
-            for connection in self._lanes.connections():
-                closing.create_task(connection.close())

@@ -59,7 +59,12 @@ class BeanstalkdPublisher:
         size = self._capabilities.max_batch
         results: list[str | AdapterError] = []
         for start in range(0, len(batch), size):
-            results += await self._put(batch[start : start + size])
+            try:
+                results += await self._put(batch[start : start + size])
+            except AdapterError as error:
+                if not start:
+                    raise
+                return results + [error] * (len(batch) - start)
         return results
 
     async def _put(self, batch: Sequence[Envelope]) -> Sequence[str | AdapterError]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pulpo_core import Capabilities
 
+from .connection import Dialer
 from .inspector import BeanstalkdInspector
-from .link import Link
 from .provider import BeanstalkdProvider
 from .publisher import BeanstalkdPublisher
-from .records import Records
 
 
 class BeanstalkdQueue:
@@ -18,15 +17,13 @@ class BeanstalkdQueue:
         self,
         url: str,
         *,
-        link: Link,
-        records: Records,
+        dialer: Dialer,
         provider: BeanstalkdProvider,
         publisher: BeanstalkdPublisher,
         inspector: BeanstalkdInspector,
     ) -> None:
         self.url = url
-        self._link = link
-        self._records = records
+        self._dialer = dialer
         self._provider = provider
         self._publisher = publisher
         self.receive, self.interrupt = provider.receive, provider.interrupt
@@ -43,6 +40,5 @@ class BeanstalkdQueue:
 
     async def close(self) -> None:
         """Close every connection; what is in hand goes back at once."""
-        await self._provider.close()
-        await self._records.close()
-        await self._link.close()
+        self._provider.close()
+        await self._dialer.close()

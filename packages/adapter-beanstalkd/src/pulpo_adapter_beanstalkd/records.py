@@ -254,7 +254,3 @@ class Records:
                 checked([answer for answer in answers if not isinstance(answer, greenstalk.TimedOutError)], Doing.LOOK)
                 reading.partial = True  # somebody else was quicker, or the tube is paused
                 return reading
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._link.close()

@@ -90,7 +90,7 @@ class Settings:
 
 def _over_tcp(parts: QueueURL, given: dict[str, Any]) -> dict[str, Any]:
     tube = parts.path.removeprefix("/")
-    if not parts.host or "@" in parts.netloc:
+    if not parts.host or "@" in parts.netloc or parts.port == 0:
         raise InvalidURL(f"{parts.text!r}: expected a host and perhaps a port, not {parts.netloc!r}")
     if "tube" in given or not tube:
         raise InvalidURL(f"{parts.text!r}: name the tube once, as the path: {SCHEME}://{parts.netloc}/tube")
