@@ -1,5 +1,11 @@
 """Where a queue file is worked on, by one thread at a time: under its lock, and with everything that belongs to it.
 
+Two threads meet here: the writer's, which does whatever was submitted to it, and any other that does
+something of its own if it need not wait (`Workplace.do_if_free`). Between processes there is the file's
+lock, between the threads there is the turn. The writer waits for the lock first and takes its turn then;
+the others take their turn, and then the lock if it is free, by a descriptor of their own. So nobody waits
+for the turn longer than the work of another takes, however long other processes keep the lock.
+
 Beside the work itself: who waits is woken (`Workplace.tell`), and the file is kept small and quick
 (`Workplace.keep_house`).
 """
@@ -35,8 +41,8 @@ class Workplace:
     """One queue file, as this process works on it.
 
     Attributes:
-        turn: held by the thread that works here; `listen`, `stop_listening`, `is_damaged` and `abandon` need none.
-        committer: does the work; `None` until `open`, and after `close`.
+        turn: held by the thread that touches the open file.
+        committer: does the work; `None` until `open`, and after `close`, which are the writer's.
     """
 
     def __init__(self, path: Path, *, timeout: float) -> None:
@@ -44,7 +50,8 @@ class Workplace:
         self.turn = threading.Lock()
         self.committer: Committer | None = None
         self._timeout = timeout
-        self._lock = FileLock(path)
+        self._lock = FileLock(path)  # the writer's
+        self._lock_here = FileLock(path)  # of all others, in their turn
         self._bell = Bell(path)
         self._listeners: dict[object, tuple[Desk, asyncio.AbstractEventLoop, Ear]] = {}
         self._worked = False  # since the last round of housekeeping
@@ -63,51 +70,70 @@ class Workplace:
         committer = self.committer
         return committer is not None and committer.store.damage is not None
 
-    # --- under the lock ---
+    # --- the writer's work ---
 
     @contextmanager
     def locked(self, committer: Committer) -> Iterator[None]:
-        """Keep other processes from writing; waits for them as long as it takes.
+        """Keep everybody else from writing; waits for other processes as long as it takes.
 
         Raises:
             ConfigurationError: the file is not the one that was opened any more.
         """
-        with self._lock:
+        with self._lock, self.turn:
             committer.store.check(locked=True)
             yield
+
+    def let_go(self) -> None:
+        """Undo what was begun by a thread that somebody's signal handler has torn away from here."""
+        with self.turn:
+            if self._lock_here.is_held:
+                self._lock_here.release()
+
+    # --- the work of others ---
 
     def do_if_free(self, operation: Operation) -> Any:
         """The answer to *operation*, which changes the file.
 
-        `None`, with nothing done, if another process works on it, or if something is wrong: whoever does it again in
+        `None`, with nothing done, if somebody else works on it, or if something is wrong: whoever does it again in
         the ordinary way will hear what.
 
         Raises:
             Unavailable: it is in doubt whether it was done.
         """
-        committer = self.committer
-        if committer is None:
+        if self.turn.locked():
             return None
-        try:
-            if not self._lock.take_if_free() or not _is_sound(committer):
+        with self.turn:  # no exception of a signal handler gets in between taking it and giving it back
+            committer = self.committer
+            if committer is None:
                 return None
-            answer = committer.do_alone(operation)
+            try:
+                answer = self._do_alone(committer, operation) if self._can_begin(committer) else None
+            finally:
+                self._lock_here.release()
+            if answer is not None:
+                self._tell(committer)
+            return answer
+
+    def _can_begin(self, committer: Committer) -> bool:
+        try:
+            if self._lock_here.take_if_free():
+                committer.store.check(locked=True)
+                return True
+        except PulpoError:
+            pass
+        except OSError as error:
+            if error.errno is None:  # not the system's: a signal handler has raised it, such as a `TimeoutError`
+                raise
+        return False
+
+    def _do_alone(self, committer: Committer, operation: Operation) -> Any:
+        try:
+            return committer.do_alone(operation)
         except sqlite3.Error as error:
-            return self._undone(committer, error)
-        finally:
-            self._lock.release()
-        self.tell(committer)
-        return answer
-
-    def _undone(self, committer: Committer, error: sqlite3.Error) -> None:
-        failure = committer.failed(error)
-        if isinstance(failure, Unavailable) and failure.in_doubt:
-            raise failure from error
-
-    def let_go(self) -> None:
-        """Undo what was begun by a thread that somebody's signal handler has torn away from here."""
-        if self._lock.is_held:
-            self._lock.release()
+            failure = committer.failed(error)
+            if isinstance(failure, Unavailable) and failure.in_doubt:
+                raise failure from error
+            return None
 
     # --- telling others ---
 
@@ -119,8 +145,12 @@ class Workplace:
         """Undo `listen`."""
         self._listeners.pop(key, None)
 
-    def tell(self, committer: Committer, answers: Sequence[Answer] = ()) -> None:
+    def tell(self, committer: Committer, answers: Sequence[Answer]) -> None:
         """Deliver *answers* to work that was done, and wake those who wait for what it has stirred."""
+        with self.turn:
+            self._tell(committer, answers)
+
+    def _tell(self, committer: Committer, answers: Sequence[Answer] = ()) -> None:
         self._worked = True
         stirred, committer.stirred = committer.stirred, set()
         listeners = list(self._listeners.values())
@@ -154,7 +184,7 @@ class Workplace:
     def _alone(self, committer: Committer, work: Callable[[Transaction], bool]) -> bool:
         """Do something that nobody waits for; where it cannot be done now, later will do."""
         try:
-            with self._lock.within(self._timeout):
+            with self._lock.within(self._timeout), self.turn:
                 return committer.commit(work)
         except Exception as error:  # noqa: BLE001 - later will do, and damage is told to those who ask next
             committer.failed(error)
@@ -167,25 +197,14 @@ class Workplace:
         committer, self.committer = self.committer, None
         if committer is not None:
             try:
-                with self._lock:  # however long others hold it: who closes without it checkpoints without it
+                with self._lock, self.turn:  # however long others hold it: who closes without it checkpoints without it
                     committer.store.close()
             except Exception:  # noqa: BLE001 - nothing that was confirmed depends on it
                 _log.warning("queue file %s was not closed in order", self.path, exc_info=True)
         self._bell.close()
-        self._lock.close()
+        self.abandon()
 
     def abandon(self) -> None:
-        """In a forked child: never touch the file again, and hold none of its locks."""
+        """Hold none of its locks; all there is to do in a forked child, which never touches the file again."""
         self._lock.close()
-
-
-def _is_sound(committer: Committer) -> bool:
-    try:
-        committer.store.check(locked=True)
-    except PulpoError:
-        return False
-    except OSError as error:
-        if error.errno is None:  # not the system's: a signal handler has raised it, such as a `TimeoutError`
-            raise
-        return False
-    return True
+        self._lock_here.close()

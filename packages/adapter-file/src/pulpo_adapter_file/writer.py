@@ -107,11 +107,10 @@ class Writer:
             Unavailable: it is in doubt whether it was done.
         """
         self.check_process()
-        if self.workplace.turn.locked() or self._pending or not self._inbox.empty():
+        if self._pending or not self._inbox.empty():
             return None
         try:
-            with self.workplace.turn:  # nothing gets in between taking it and giving it back
-                answer = self.workplace.do_if_free(operation)
+            answer = self.workplace.do_if_free(operation)
         except BaseException:
             self._inbox.put(None)  # the thread looks whether anything is left as it should not be
             raise
@@ -128,8 +127,7 @@ class Writer:
             self._work()
             while self._pending:
                 self._work()
-        with self.workplace.turn:
-            self.workplace.close()
+        self.workplace.close()
         self._on_end()
 
     def _gather(self) -> None:
@@ -142,21 +140,21 @@ class Writer:
             self._pending.append(submission)
 
     def _work(self) -> None:
-        with self.workplace.turn:
-            try:
-                self.workplace.let_go()
-                self._answer()
-                if self.workplace.committer is not None:
-                    self.workplace.keep_house(self.workplace.committer)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives
-                deliver([(submission, translate(error, self.path)) for submission in self._take()])
-
-    def _answer(self) -> None:
-        if self._pending:
-            committer = self.workplace.committer or self._open()
-            self._answer_looks(committer)
+        try:
+            self.workplace.let_go()
             if self._pending:
-                self._answer_changes(committer)
+                self._answer(self.workplace.committer or self._open())
+            if self.workplace.committer is not None:
+                self.workplace.keep_house(self.workplace.committer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives
+            deliver([(submission, translate(error, self.path)) for submission in self._take()])
+
+    def _answer(self, committer: Committer) -> None:
+        if any(_is_worth_a_look(submission.operation) for submission in self._pending):
+            with self.workplace.turn:
+                self._answer_looks(committer)
+        if self._pending:
+            self._answer_changes(committer)
 
     def _open(self) -> Committer:
         create = any(makes_file(submission.operation) for submission in self._pending)
@@ -179,8 +177,6 @@ class Writer:
     # --- looking: needs no lock, and stands in nobody's way ---
 
     def _answer_looks(self, committer: Committer) -> None:
-        if not any(_is_worth_a_look(submission.operation) for submission in self._pending):
-            return
         committer.store.check(locked=False)
         kinds = {type(submission.operation) for submission in self._pending}
         if Look in kinds:
