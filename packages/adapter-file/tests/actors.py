@@ -16,7 +16,18 @@ from datetime import timedelta
 from itertools import count
 
 from pulpo_adapter_file import FileAdapter, creating
-from pulpo_core import Ack, AdapterError, Envelope, PulpoError, Queue, Settling, SystemClock, SystemJitter
+from pulpo_core import (
+    Ack,
+    AdapterError,
+    Envelope,
+    Message,
+    PulpoError,
+    Queue,
+    Settling,
+    SystemClock,
+    SystemJitter,
+    open_publisher_sync,
+)
 
 ACTORS: dict[str, Callable[..., Awaitable[None]]] = {}
 
@@ -52,6 +63,23 @@ async def publish(url: str, name: str, tasks: str, total: str = "-1") -> None:
     async with opened(url) as queue, asyncio.TaskGroup() as group:
         for _ in range(int(tasks)):
             group.create_task(one(queue))
+
+
+@actor
+async def publish_here(url: str, name: str, threads: str) -> None:
+    """The same from threads that do not await, and without end."""
+    numbers = count()
+    with open_publisher_sync(url) as publisher:
+
+        def one() -> None:
+            for number in numbers:
+                uid = f"{name}-{number}"
+                say("try", uid)
+                text = "x" * random.choice((10, 300, 3000))
+                publisher.publish(Message(body={"text": text}, header={"uid": uid}, priority=random.randrange(3)))
+                say("ok", uid)
+
+        await asyncio.gather(*[asyncio.to_thread(one) for _ in range(int(threads))])
 
 
 @actor

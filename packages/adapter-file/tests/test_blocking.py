@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pulpo_adapter_file import FileAdapter, workplace
+from pulpo_adapter_file.calls import Calls
 from pulpo_adapter_file.locking import FileLock
-from pulpo_adapter_file.operations import MOST_AT_ONCE
+from pulpo_adapter_file.operations import MOST_AT_ONCE, Change
 from pulpo_adapter_file.queue import FileQueue, open_calls
 from pulpo_adapter_file.settings import Settings
 from pulpo_core import (
@@ -27,6 +28,7 @@ from pulpo_core import (
     MessageTooLarge,
     SystemClock,
     SystemJitter,
+    Unavailable,
     open_publisher_sync,
 )
 
@@ -188,6 +190,31 @@ async def test_damage_is_told(opened: Opener, path: Path) -> None:
     assert queue.publish_blocking([JOB]) is None, "it is told by the ordinary way"
     with pytest.raises(ConfigurationError, match="was removed"):
         await queue.publish([JOB])
+
+
+async def test_a_full_disk_is_told_by_the_ordinary_way_and_nothing_is_lost(path: Path) -> None:
+    large = Envelope(body=os.urandom(3000))
+    async with opened_now(path) as queue, open_calls(Settings.of(f"file://{path}"), SystemClock()) as (calls, _):
+        await queue.publish([JOB])
+        await limit_pages(calls, 40)
+        number = 1
+        with pytest.raises(Unavailable, match="no room"):
+            while await here_or_there(queue, large):
+                number += 1
+        assert number > 3
+        await limit_pages(calls, 1_000_000)
+
+        assert await here_or_there(queue, JOB)
+        assert (await queue.stats()).ready == number + 1
+
+
+async def limit_pages(calls: Calls, pages: int) -> None:
+    await calls.ask(Change(calls.desk, lambda transaction: transaction.rows(f"PRAGMA max_page_count = {pages}")))
+
+
+async def here_or_there(queue: FileQueue, envelope: Envelope) -> Sequence[str | AdapterError]:
+    answers = queue.publish_blocking([envelope])
+    return await queue.publish([envelope]) if answers is None else answers
 
 
 async def test_house_is_kept_though_the_writer_has_nothing_else_to_do(

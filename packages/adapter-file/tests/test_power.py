@@ -13,7 +13,8 @@ import attrs
 import pytest
 
 from pulpo_adapter_file import FileAdapter
-from pulpo_core import Ack, Bury, Envelope, Queue, Retry, Settling, SystemClock, SystemJitter
+from pulpo_adapter_file.queue import FileQueue
+from pulpo_core import Ack, Bury, Envelope, Retry, Settling, SystemClock, SystemJitter
 
 from .power import Recording, Sync, Write, cuts, recording
 
@@ -21,8 +22,9 @@ NO_TIME = timedelta()
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Queue]:
+async def opened(url: str) -> AsyncIterator[FileQueue]:
     async with FileAdapter().open(url, clock=SystemClock(), jitter=SystemJitter()) as queue:
+        assert isinstance(queue, FileQueue)
         yield queue
 
 
@@ -32,7 +34,9 @@ async def a_day_of_work(url: str, recorded: Recording) -> None:
         async with opened(url) as queue:
             for number in range(8):
                 uid = f"{day}-{number}"
-                await queue.publish([Envelope(body=b"x" * (10 if number % 3 else 9000), uid=uid)])
+                batch = [Envelope(body=b"x" * (10 if number % 3 else 9000), uid=uid)]
+                if number % 2 or queue.publish_blocking(batch) is None:
+                    await queue.publish(batch)
                 recorded.note(f"published {uid}")
             deliveries = await queue.receive(6, NO_TIME)
             for place, delivery in enumerate(deliveries):
