@@ -105,6 +105,12 @@ class Impostor:
         """The URL of a tube here."""
         return f"beanstalkd://{HOST}:{self.port}/t?" + "&".join(f"{name}={it}" for name, it in parameters.items())
 
+    @staticmethod
+    def stats(**fields: object) -> bytes:
+        """The answer to a question for statistics."""
+        text = "---\n" + "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in fields.items())
+        return f"OK {len(text)}\r\n{text}\r\n".encode()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving += 1
         self._at_rest.clear()
@@ -135,24 +141,21 @@ class Impostor:
         return next(answer for beginning, answer in _USUAL.items() if line.startswith(beginning))
 
 
-def _yaml(**fields: object) -> bytes:
-    text = "---\n" + "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in fields.items())
-    return f"OK {len(text)}\r\n{text}\r\n".encode()
-
-
 _USUAL = {
     b"use": b"USING t\r\n",
     b"watch": b"WATCHING 2\r\n",
     b"ignore": b"WATCHING 1\r\n",
     b"put": b"INSERTED 1\r\n",
     b"reserve": b"RESERVED 1 1\r\nx\r\n",
-    b"stats-tube": _yaml(name="t", current_watching=1, total_jobs=0, current_jobs_ready=0, current_jobs_reserved=0),
-    b"stats-job": _yaml(
+    b"stats-tube": Impostor.stats(
+        name="t", current_watching=1, total_jobs=0, current_jobs_ready=0, current_jobs_reserved=0
+    ),
+    b"stats-job": Impostor.stats(
         **{"id": 1, "tube": "t", "state": "reserved", "pri": 5, "age": 0, "ttr": 60, "time_left": 59},
         **dict.fromkeys(("timeouts", "releases", "buries", "kicks"), 0),
         reserves=1,
     ),
-    b"stats": _yaml(max_job_size=65535, binlog_current_index=0, binlog_records_written=0),
+    b"stats": Impostor.stats(max_job_size=65535, binlog_current_index=0, binlog_records_written=0),
     b"delete": b"DELETED\r\n",
     b"release": b"RELEASED\r\n",
     b"bury": b"BURIED\r\n",

@@ -143,6 +143,22 @@ class TestARestart:
             assert len(first.envelope.body) == largest
             assert (await take(queue)).envelope.body == b"after"
 
+    async def test_a_record_of_a_burial_is_one_that_the_log_can_be_read_past_too(
+        self, tmp_path: Path, opened: Opener, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with BeanstalkdServer(binlog=tmp_path / "log", options=["-z", "1000"]) as server:
+            async with opened(server.url("t")) as queue:
+                for length in range(815, 835):  # of the error: the record grows past what the log can be read past
+                    await publish(queue, b"x")
+                    assert await settle(queue, await take(queue), Bury("bad", "e" * length)) is None
+            await asyncio.to_thread(server.restart)
+            async with opened(server.url("t")) as queue:
+                assert (await queue.stats()).buried == 20
+                recorded = [record for record in (await queue.buried()).records if record.reason]
+
+        assert 0 < len(recorded) < 20
+        assert "without a record" in caplog.text
+
 
 async def _error_of(receiving: object) -> AdapterError | None:
     try:

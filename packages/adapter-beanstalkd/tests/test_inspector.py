@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from typing import Any
 
 import greenstalk
 import pytest
@@ -14,6 +15,7 @@ from pulpo_core import (
     Ack,
     AdapterError,
     Bury,
+    Delivery,
     Envelope,
     MessageNotFound,
     Peek,
@@ -45,6 +47,23 @@ async def bury_next(queue: Queue, reason: str = "bad", error: str = "") -> str:
     (delivery,) = await queue.receive(1, WAIT)
     assert await queue.settle([Settling(delivery, Bury(reason, error))]) == [None]
     return delivery.id
+
+
+async def bury_all(queue: Queue, number: int) -> set[int]:
+    """Receive and bury *number* deliveries, ten at a time; the attempts they were."""
+    attempts: set[int] = set()
+    for _ in range(number // 10):
+        deliveries: list[Delivery] = []
+        while len(deliveries) < 10:
+            deliveries += await queue.receive(10 - len(deliveries), WAIT)
+        assert not any(await queue.settle([Settling(each, Bury("bad")) for each in deliveries]))
+        attempts |= {each.attempt for each in deliveries}
+    return attempts
+
+
+def _reserved(server: BeanstalkdServer) -> int:
+    with greenstalk.Client(server.address) as client:
+        return int(client.stats()["cmd-reserve-with-timeout"])
 
 
 def records(stranger: Stranger, tube: str) -> int:
@@ -141,6 +160,12 @@ class TestBuried:
             assert b"horse" not in stranger.peek_ready().body
             assert len((await queue.buried()).records[0].error or "") == 2_000
 
+    async def test_a_long_reason_is_cut_too(self, open_queue: Opener) -> None:
+        async with open_queue() as queue:
+            await bury(queue, b"x", "r" * 100_000)
+
+            assert [record.reason for record in (await queue.buried()).records] == ["r" * 2_000]
+
     async def test_records_survive_the_reader_and_each_other(self, open_queue: Opener) -> None:
         """Reading holds all records for a moment: those who read at the same time wait for each other."""
         async with open_queue() as one, open_queue() as two, open_queue() as three:
@@ -162,6 +187,15 @@ class TestBuried:
                 assert page.partial
                 assert "being read by others" in page.note
             assert not (await queue.buried()).partial
+
+    async def test_what_is_over_the_limit_is_not_called_unrecorded(self, open_queue: Opener) -> None:
+        async with open_queue() as queue:
+            for _ in range(3):
+                await bury(queue, b"x")
+            page = await queue.buried(limit=2)
+
+        assert (len(page.records), page.partial) == (2, True)
+        assert page.note == "1 more buried jobs are not shown"
 
     async def test_what_is_no_record_is_left_alone(
         self, server: BeanstalkdServer, tube: str, open_queue: Opener
@@ -222,6 +256,30 @@ class TestRecordsComeAndGo:
             assert await queue.purge(frozenset({State.BURIED})) == 2
             assert records(stranger, tube) == 0
 
+    async def test_a_job_that_could_not_be_deleted_keeps_it(
+        self, open_queue: Opener, stranger: Stranger, tube: str
+    ) -> None:
+        """Without its record nobody would know that what it was tried before its kick does not count."""
+        async with open_queue() as queue:
+            job = await bury(queue, b"x")
+            await queue.kick()
+            (held,) = await queue.receive(1, WAIT)
+            (refused,) = await queue.delete([job])
+
+            assert refused is not None
+            assert refused.temporary
+            assert records(stranger, tube) == 1
+            assert await queue.settle([Settling(held, Ack())]) == [None]
+            assert records(stranger, tube) == 0
+
+    async def test_a_job_is_deleted_even_if_its_record_cannot_be(self, impostor: Any, opened: Opener) -> None:
+        buried = impostor.stats(id=1, tube="t", state="buried", buries=1, kicks=0)
+        async with (
+            impostor({b"stats-job": [buried], b"watch": [b"(hang up)"]}) as broker,
+            opened(broker.url()) as queue,
+        ):
+            assert await queue.delete(["1"]) == [None]
+
     async def test_a_record_whose_job_was_never_buried_harms_nobody(
         self, server: BeanstalkdServer, open_queue: Opener, stranger: Stranger, tube: str
     ) -> None:
@@ -275,6 +333,48 @@ class TestKicking:
             assert waiting is not None
             assert waiting.attempts == 0
             assert (again.id, again.attempt, again.lost) == (job, 1, 0)
+
+    async def test_attempts_are_known_again_when_the_records_can_be_read_again(
+        self, server: BeanstalkdServer, open_queue: Opener, stranger: Stranger, tube: str
+    ) -> None:
+        async with open_queue() as one, open_queue() as two:
+            await one.publish([Envelope(body=b"x")])
+            for _ in range(3):
+                (delivery,) = await one.receive(1, WAIT)
+                await one.settle([Settling(delivery, Release())])
+            await bury_next(one)
+            await two.kick()
+            with greenstalk.Client(server.address, encoding=None, watch=f"{tube}.buried") as thief:
+                thief.reserve()
+                (unsure,) = await two.receive(1, WAIT)
+            await two.settle([Settling(unsure, Release())])
+            (sure,) = await two.receive(1, WAIT)
+
+        assert unsure.attempt > 2, "nobody could know better"
+        assert sure.attempt == 2
+
+    async def test_many_that_fail_again_are_not_looked_up_one_by_one(
+        self, server: BeanstalkdServer, open_queue: Opener, tube: str
+    ) -> None:
+        """Reading all records after each new one took minutes for some thousand jobs."""
+        async with open_queue() as queue:
+            await queue.publish([Envelope(body=b"x")] * 300)
+            await bury_all(queue, 300)
+            await queue.kick()
+            before = _reserved(server)
+            attempts = await bury_all(queue, 300)
+
+            assert attempts == {1}
+            assert _reserved(server) - before < 3 * 300
+
+    async def test_what_somebody_else_kicks_meanwhile_is_not_counted(self, impostor: Any, opened: Opener) -> None:
+        answers = {
+            b"stats-tube": [impostor.stats(current_jobs_buried=3, current_jobs_delayed=1)],
+            b"peek-buried": [b"FOUND 1 1\r\nx\r\n", b"FOUND 2 1\r\nx\r\n", b"NOT_FOUND\r\n"],
+            b"kick-job": [b"NOT_FOUND\r\n", b"KICKED\r\n"],
+        }
+        async with impostor(answers) as broker, opened(broker.url()) as queue:
+            assert await queue.kick() == 1
 
     async def test_delayed_jobs_are_not_kicked_in_their_stead(self, open_queue: Opener, stranger: Stranger) -> None:
         """beanstalkd's own kick takes delayed jobs when none is buried."""

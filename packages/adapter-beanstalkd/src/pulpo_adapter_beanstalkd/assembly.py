@@ -26,8 +26,10 @@ def assemble(settings: Settings, clock: Clock, jitter: Jitter) -> tuple[Beanstal
     )
     tube = settings.tube
     link = Link(dialer, use=tube)
-    records = Records(dialer, tube=records_tube(tube), clock=clock, jitter=jitter)
     publisher = BeanstalkdPublisher(tube=tube, ttr=settings.ttr, link=link, clock=clock, capabilities=CAPABILITIES)
+    records = Records(
+        dialer, tube=records_tube(tube), clock=clock, jitter=jitter, capabilities=lambda: publisher.capabilities
+    )
     provider = BeanstalkdProvider(
         tube=tube,
         ttr=settings.ttr,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from operator import methodcaller
 from typing import Any, Final, TypeGuard
@@ -107,7 +108,8 @@ class BeanstalkdInspector:
                 found.insert(0, self._described(first, about_first, None))
         found = found[:limit]
         missing = max(0, buried - len(found))
-        return Page(records=found, partial=reading.partial or missing > 0, note=_note(missing, reading))
+        note = _note(missing, reading, full=len(found) == limit)
+        return Page(records=found, partial=reading.partial or missing > 0, note=note)
 
     async def _match(self, reading: Reading, limit: int) -> tuple[list[Record], list[int]]:
         """The buried jobs that records belong to, up to *limit*; and the records that belong to nothing."""
@@ -160,22 +162,26 @@ class BeanstalkdInspector:
 
     async def _kick_one_by_one(self, wanted: int) -> int:
         """Kick the oldest *wanted* jobs. beanstalkd's own kick would go on with delayed ones once none is buried."""
-        for kicked in range(wanted):
-            (job,) = await self._ask([_PEEKS[Peek.BURIED]])
+        kicked = 0
+        (job,) = await self._ask([_PEEKS[Peek.BURIED]])
+        for _ in range(wanted):
             if not job:
-                return kicked
-            await self._ask([methodcaller("kick_job", job.id)], Doing.REPAIR)
-        return wanted
+                break
+            done, job = await self._ask([methodcaller("kick_job", job.id), _PEEKS[Peek.BURIED]], Doing.REPAIR)
+            kicked += bool(done)
+        return kicked
 
     async def delete(self, ids: Sequence[str]) -> Sequence[AdapterError | None]:
         """See `Inspector.delete`."""
         jobs = [job_id_of(text) for text in ids]
         about = await self._stats_of_each(jobs)
-        free = [stats["id"] for stats in about if _is_free(stats)]
-        answers = iter(await self._tell([methodcaller("delete", job) for job in free]))
-        await self._drop_records({stats["id"] for stats in about if stats and was_buried(stats)})
+        free = [stats for stats in about if _is_free(stats)]
+        answers = await self._tell([methodcaller("delete", stats["id"]) for stats in free])
+        deleted = [stats for stats, answer in zip(free, answers, strict=True) if answer is None]
+        await self._drop_records({stats["id"] for stats in deleted if was_buried(stats)})
+        left = iter(answers)
         return [
-            error_of(next(answers), Doing.REPAIR) if _is_free(stats) else _undeletable(text, stats)
+            error_of(next(left), Doing.REPAIR) if _is_free(stats) else _undeletable(text, stats)
             for text, stats in zip(ids, about, strict=True)
         ]
 
@@ -207,8 +213,9 @@ class BeanstalkdInspector:
         """Remove what was recorded about *jobs*; if that cannot be done now, whoever lists does it."""
         if not jobs:
             return
-        async with self._records.reading() as reading:
-            await reading.remove([record_id for record_id, burial in reading.burials.items() if burial.job in jobs])
+        with suppress(AdapterError):
+            async with self._records.reading() as reading:
+                await reading.remove([record_id for record_id, burial in reading.burials.items() if burial.job in jobs])
 
     async def pause(self, duration: timedelta | None = None) -> None:
         """See `Inspector.pause`; rounded up to whole seconds, and without *duration* for as long as beanstalkd can."""
@@ -250,7 +257,7 @@ class BeanstalkdInspector:
         return stats if stats and stats["tube"] == self._tube else None
 
     async def _record(self, job: greenstalk.Job[bytes], stats: dict[str, Any]) -> Record:
-        kept = await self._records.find(job.id, job.body) if was_buried(stats) else None
+        (kept,) = await self._records.find([(stats, job.body)]) if was_buried(stats) else [None]
         return self._described(job, stats, kept.burial if kept else None)
 
     def _described(self, job: greenstalk.Job[bytes], stats: dict[str, Any], burial: Burial | None) -> Record:
@@ -289,10 +296,11 @@ def _undeletable(text: str, stats: Mapping[str, Any] | None) -> AdapterError:
     return AdapterError(f"job {text} is being handled; it can be deleted when that has ended", temporary=True)
 
 
-def _note(missing: int, reading: Reading) -> str:
+def _note(missing: int, reading: Reading, *, full: bool) -> str:
     notes = []
     if reading.partial:
         notes.append("some records are being read by others")
     if missing:
-        notes.append(f"{missing} more buried jobs are not shown: of those without a record only the first can be")
+        why = "" if full else ": of those without a record only the first can be"
+        notes.append(f"{missing} more buried jobs are not shown{why}")
     return "; ".join(notes)

@@ -306,9 +306,11 @@ class Reception:
         error = await learn(suspects, Doing.RECEIVE)
         if error is not None:
             raise error
-        for each in suspects:
-            if each.stats is not None and was_kicked(each.stats):
-                each.record = await self._records.find(each.id, each.body)
+        kicked = [(each, each.stats) for each in suspects if each.stats is not None and was_kicked(each.stats)]
+        if kicked:
+            found = await self._records.find([(stats, each.body) for each, stats in kicked])
+            for (each, _), record in zip(kicked, found, strict=True):
+                each.record = record
 
     def _delivery(self, holding: Holding) -> Delivery:
         stats, record = holding.stats, holding.record

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from operator import methodcaller
@@ -24,7 +24,7 @@ from typing import Any, Final
 import attrs
 import greenstalk
 
-from pulpo_core import AdapterError, Clock, Jitter
+from pulpo_core import AdapterError, Capabilities, Clock, Jitter, MessageTooLarge
 
 from .attempts import Baseline
 from .connection import Connection, Dialer, Lost
@@ -49,7 +49,7 @@ READ_TRIES: Final = 12
 RECORD_PRIORITY: Final = greenstalk.DEFAULT_PRIORITY
 
 #: Longer texts are cut, so that a record fits into any sensible job size.
-ERROR_LIMIT: Final = 2_000
+TEXT_LIMIT: Final = 2_000
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ class Burial:
 
 def encode(burial: Burial) -> bytes:
     """The body of the job that holds *burial*."""
-    fields = attrs.asdict(burial) | {"at": burial.at.isoformat(), "error": burial.error[:ERROR_LIMIT], "pulpo": 1}
+    texts = {"reason": burial.reason[:TEXT_LIMIT], "error": burial.error[:TEXT_LIMIT]}
+    fields = attrs.asdict(burial) | texts | {"at": burial.at.isoformat(), "pulpo": 1}
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
@@ -129,6 +130,16 @@ class Kept:
     burial: Burial
 
 
+def _too_large(size: int, longest: int) -> MessageTooLarge:
+    return MessageTooLarge(f"a record of {size} bytes; this beanstalkd keeps at most {longest} (its -z option)")
+
+
+def _is_last(kept: Kept | None, stats: Mapping[str, Any]) -> bool:
+    """Whether the job with *stats* can have no later record than *kept*, since between two burials it is kicked."""
+    since = stats["state"] != "buried"
+    return kept is not None and bool(kept.burial.kicks + since == stats["kicks"])
+
+
 @attrs.define(eq=False)
 class Reading:
     """All records, held while they are looked through.
@@ -161,9 +172,12 @@ class Reading:
 class Records:
     """The records of one tube."""
 
-    def __init__(self, dialer: Dialer, *, tube: str, clock: Clock, jitter: Jitter) -> None:
+    def __init__(
+        self, dialer: Dialer, *, tube: str, clock: Clock, jitter: Jitter, capabilities: Callable[[], Capabilities]
+    ) -> None:
         self._dialer = dialer
         self._tube = tube
+        self._capabilities = capabilities
         self._clock = clock
         self._jitter = jitter
         self._link = Link(dialer, use=tube)
@@ -172,34 +186,49 @@ class Records:
 
     async def put(self, burials: Sequence[Burial]) -> list[AdapterError | None]:
         """Store *burials*; what went wrong with each."""
-        answers = await self._link.tell(
-            [methodcaller("put", encode(burial), RECORD_PRIORITY, 0, RECORD_TTR) for burial in burials]
-        )
-        return [error_of(answer, Doing.PUBLISH) for answer in answers]
+        longest = self._capabilities().max_body_bytes or 0
+        bodies = [encode(burial) for burial in burials]
+        puts = [methodcaller("put", body, RECORD_PRIORITY, 0, RECORD_TTR) for body in bodies if len(body) <= longest]
+        answers = iter(await self._link.tell(puts))
+        return [
+            error_of(next(answers), Doing.PUBLISH) if len(body) <= longest else _too_large(len(body), longest)
+            for body in bodies
+        ]
 
     async def forget(self, record_ids: Sequence[int]) -> None:
         """Remove records that have served. One that cannot be removed is left for the next reader."""
         await self._link.tell([methodcaller("delete", record_id) for record_id in record_ids])
 
-    async def find(self, job: int, body: bytes) -> Kept | None:
-        """The last record of a job; `None` when there is none, or none can be read.
+    async def find(self, jobs: Sequence[tuple[Mapping[str, Any], bytes]]) -> list[Kept | None]:
+        """The last record of each of *jobs*, given by statistics and body; `None` where there is none to be read.
 
-        All records are read when one was put since they were read last, and remembered.
+        All records are read and remembered. They are read anew only when one was put since, and a job has none yet
+        that is known to be its last.
         """
+        if not all(_is_last(self._known_of(stats, body), stats) for stats, body in jobs):
+            await self._learn_news()
+        return [self._known_of(stats, body) for stats, body in jobs]
+
+    def _known_of(self, stats: Mapping[str, Any], body: bytes) -> Kept | None:
+        known = self._known.get(stats["id"])
+        return known if known and known.burial.body == fingerprint(body) else None
+
+    async def _learn_news(self) -> None:
         (stats,) = await self._link.tell([methodcaller("stats_tube", self._tube)])
         stored = stats["total-jobs"] if isinstance(stats, dict) else -1
-        if stored != self._stored_when_known:
-            await self._learn()
+        if stored != self._stored_when_known and await self._learn():
             self._stored_when_known = stored
-        found = self._known.get(job)
-        return found if found and found.burial.body == fingerprint(body) else None
 
-    async def _learn(self) -> None:
+    async def _learn(self) -> bool:
+        """Remember all records; whether there are no others."""
         try:
             async with self.reading() as reading:
-                self._known = {burial.job: Kept(record_id, burial) for record_id, burial in reading.burials.items()}
+                found = {burial.job: Kept(record_id, burial) for record_id, burial in reading.burials.items()}
+                self._known = self._known | found if reading.partial else found
         except AdapterError as error:
             _log.warning("cannot tell how often kicked jobs were tried before: %s", error)
+            return False
+        return not reading.partial
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
