@@ -198,13 +198,13 @@ async def test_a_full_disk_is_told_by_the_ordinary_way_and_nothing_is_lost(path:
         await queue.publish([JOB])
         await limit_pages(calls, 40)
         number = 1
-        with pytest.raises(Unavailable, match="no room"):
-            while await here_or_there(queue, large):
-                number += 1
+        while not isinstance(answer := await here_or_there(queue, large), Unavailable):
+            number += 1
         assert number > 3
+        assert "no room" in str(answer)
         await limit_pages(calls, 1_000_000)
 
-        assert await here_or_there(queue, JOB)
+        assert await here_or_there(queue, JOB) == [str(number + 1)]
         assert (await queue.stats()).ready == number + 1
 
 
@@ -212,9 +212,12 @@ async def limit_pages(calls: Calls, pages: int) -> None:
     await calls.ask(Change(calls.desk, lambda transaction: transaction.rows(f"PRAGMA max_page_count = {pages}")))
 
 
-async def here_or_there(queue: FileQueue, envelope: Envelope) -> Sequence[str | AdapterError]:
-    answers = queue.publish_blocking([envelope])
-    return await queue.publish([envelope]) if answers is None else answers
+async def here_or_there(queue: FileQueue, envelope: Envelope) -> Sequence[str | AdapterError] | AdapterError:
+    try:
+        answers = queue.publish_blocking([envelope])
+        return await queue.publish([envelope]) if answers is None else answers
+    except AdapterError as error:
+        return error
 
 
 async def test_house_is_kept_though_the_writer_has_nothing_else_to_do(
