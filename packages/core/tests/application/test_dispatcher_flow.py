@@ -9,7 +9,7 @@ from pulpo_core import Breaker, NoRoute, Policy, Route
 from pulpo_core.events import RouteHeld, RouteResumed
 from pulpo_core.testing import virtual_time
 
-from .fakes import Recorder, fresh_url, pass_time, publish, running
+from .fakes import Recorder, filled, fresh_url, pass_time, publish, running
 
 SOON = Policy(max_attempts=0)
 
@@ -46,6 +46,28 @@ async def test_what_runs_when_a_route_is_paused_ends_in_peace_and_what_waits_is_
         await pass_time(30)
         assert len(handler.starts) == 1
         assert worker.columns == {"received": 3, "acked": 1, "released": 2}
+
+
+@virtual_time
+@pytest.mark.parametrize("resumed_after", [0.0, 5.0], ids=["resumed at once", "resumed later"])
+async def test_what_waits_for_the_limit_of_the_process_is_given_back_at_a_pause(resumed_after):
+    """Else it would be begun in the midst of the pause, as soon as another route leaves its place."""
+    url, other, handler = fresh_url(), fresh_url(), Recorder(seconds=20)
+    routes = Route(url, handler, name="mail", wait=10), Route(other, handler, name="other", wait=10)
+    async with running(*routes, concurrency=1) as worker:
+        await pass_time(1)
+        await publish(other, "long")
+        await publish(url, "job")  # both routes were receiving, since nothing ran
+        await pass_time(1)
+        worker.dispatcher.pause("mail")
+        await pass_time(resumed_after)
+        assert handler.types == ["long"]
+        if resumed_after:
+            assert filled(worker.dispatcher.ledgers["mail"]) == {"received": 1, "released": 1}
+
+        worker.dispatcher.resume("mail")
+        await pass_time(60)
+        assert (handler.types, handler.peak) == (["long", "job"], 1)
 
 
 @virtual_time

@@ -121,7 +121,7 @@ class Entry:
         return self.taken / self.weight if self.weight else 0.0
 
     def hurry(self) -> None:
-        """Let everybody in who waits here: the route is being stopped, and they do nothing inside but leave."""
+        """Let everybody in who waits here: they are called off, and do nothing inside but leave."""
         self.gate.admit_all(self)
 
     async def __aenter__(self) -> None:

@@ -23,7 +23,7 @@ from .places import Places
 class Stage(Enum):
     """How far it has come."""
 
-    WAITING = auto()  # for a slot
+    WAITING = auto()  # for a slot, or in it for its turn among all handlers of the process
     IN_LINE = auto()  # in its slot, for the thread or the process that its handler needs
     RUNNING = auto()
     HANDLED = auto()
@@ -41,7 +41,7 @@ class Held:
     Attributes:
         received_at: `Clock.monotonic` at its receipt.
         task: what runs its handler, while `stage` is IN_LINE or RUNNING.
-        cause: why its handler was interrupted; the first cause stays.
+        cause: why its handler was interrupted, or is not to be begun; the first cause stays.
         limit: how long its handler may take, once that has begun.
         timer: interrupts it when that time is over.
         place: where it has a place that nothing has made use of yet.
@@ -88,6 +88,13 @@ class Held:
         if self.cause is None or isinstance(cause, Cancelled):
             self.cause = self.cause or cause
             self.task.cancel()
+
+    def call_off(self, cause: Outcome) -> None:
+        """Let it not be begun, because of *cause*; without effect once it is."""
+        if self.stage is Stage.WAITING:
+            self.cause = cause
+        elif self.stage is Stage.IN_LINE:
+            self.interrupt(cause)
 
     def start_timer(self) -> None:
         """From now on, what runs for it has as long as `limit` says."""

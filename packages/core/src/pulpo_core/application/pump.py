@@ -143,12 +143,11 @@ class Pump:
         self.unsettled = [held.delivery.id for held in self.in_hand]  # only now: answers came until the very end
 
     def stop(self) -> None:
-        """Receive no more; what runs goes on, what waits for a slot, a thread or a process is given back."""
+        """Receive no more; what runs goes on, what waits to run is given back."""
         self._stopping.set()
         self.flow.changed.set()
         self.provider.interrupt()
         self._release_waiting()
-        self.gate.hurry()
         self._free()
 
     def pause(self) -> None:
@@ -269,8 +268,8 @@ class Pump:
         for held in self._buffer.drain():
             self._hand_over(held, self.pipeline.decide(held, Cancelled()))
         for held in self.in_hand:
-            if held.stage is Stage.IN_LINE:
-                held.interrupt(Cancelled())
+            held.call_off(Cancelled())
+        self.gate.hurry()
 
     # ------------------------------------------------------------------------------------------------------- settling
 

@@ -110,8 +110,8 @@ class Slots:
         return decision
 
     def _handle(self, held: Held, task: asyncio.Task[None]) -> Awaitable[Decision]:
-        if self.stopping.is_set():
-            return self._unstarted(held, Cancelled())
+        if held.cause is not None:  # called off while it waited for the gate
+            return self._unstarted(held, held.cause)
         if self._is_lost(held):
             return self._unstarted(held, LostLease())
         return self.pipeline.handle(held, task)
