@@ -528,6 +528,7 @@ GROUP = Group(
         *_ahead(FLUSHED, "huey", publish=12, drain=7),
         *_ahead(FLUSHED, f"huey, {HANDLERS} at once", publish=12, drain=7),
         *_ahead(FLUSHED, "persist-queue", publish=12, drain=13),
+        *_ahead(FLUSHED, f"persist-queue, {HANDLERS} at once", publish=12, drain=13),
         *_ahead(FLUSHED, "litequeue, flushed", publish=7, drain=7),
         *_ahead(FLUSHED, "diskcache, flushed", publish=7, drain=3.5),
         *_ahead(WRITTEN, "litequeue", publish=1.5, drain=7),
