@@ -203,6 +203,21 @@ class TestASilentBroker:
             bodies = [(await take(queue)).envelope.body for _ in range(2)]
             assert set(bodies) <= {b"maybe", b"surely", b"held"}
 
+    async def test_many_who_wait_for_a_connection_do_not_wait_one_after_another(
+        self, stopped: BeanstalkdServer, opened: Opener
+    ) -> None:
+        async with opened(stopped.url("t") + "?timeout=300ms&connect_timeout=300ms") as queue:
+            os.kill(stopped.pid, signal.SIGSTOP)
+            await publish(queue, b"ends the connection")
+            begun = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(publish(queue, b"x")) for _ in range(20)]
+
+            assert time.monotonic() - begun < 3
+            assert {type(call.result()) for call in calls} == {Unavailable}
+            os.kill(stopped.pid, signal.SIGCONT)
+            assert not isinstance(await publish(queue, b"y"), AdapterError)
+
     async def test_another_broker_is_not_kept_waiting(
         self, stopped: BeanstalkdServer, server: BeanstalkdServer, tube: str, opened: Opener
     ) -> None:

@@ -99,7 +99,16 @@ class TestCompany:
         assert company.look_is_due(WATCH_EVERY)
         company.looked(WATCH_EVERY, {"current-watching": 2}, ours=2)
         assert company.is_shared(SHARED_FOR / 2)
+        company.looked(SHARED_FOR, {"current-watching": 2}, ours=2)
         assert not company.is_shared(SHARED_FOR)
+
+    def test_when_nobody_has_looked_lately_there_may_be_some(self) -> None:
+        company = Company()
+        assert company.is_shared(0)
+        company.looked(0, {"current-watching": 1}, ours=1)
+
+        assert not company.is_shared(WATCH_EVERY / 2)
+        assert company.is_shared(WATCH_EVERY)
 
     def test_ones_own_connections_are_no_company(self) -> None:
         company = Company()
@@ -237,6 +246,46 @@ async def test_a_cancelled_batch_is_handed_out_by_the_next_receive(open_queue: O
     assert {each.attempt for each in rest} == {1}, "they were never given back"
 
 
+@pytest.mark.parametrize("answered", ["before", "in the same turn", "after"])
+async def test_a_cancelled_batch_is_in_hand_whenever_its_answer_comes(
+    open_queue: Opener, stranger: Stranger, answered: str
+) -> None:
+    for n in range(10):
+        stranger.put(b"%d" % n)
+    async with open_queue() as queue:
+        (first,) = await queue.receive(1, NO_WAIT)
+        cut_short = asyncio.ensure_future(queue.receive(9, NO_WAIT))
+        await asyncio.sleep(0)
+        if answered != "after":
+            time.sleep(0.05)  # noqa: ASYNC251 - the answer is there, and the loop has not read it yet
+            await asyncio.sleep(0)
+        if answered == "before":
+            await asyncio.sleep(0)
+        cut_short.cancel()
+        await asyncio.wait([cut_short])
+        async with asyncio.timeout(5):
+            rest = await take(queue, 9)
+
+    assert sorted(each.envelope.body for each in [first, *rest]) == [b"%d" % n for n in range(10)]
+
+
+async def test_what_a_cancelled_batch_left_is_kept_for_its_whole_lease(open_queue: Opener, stranger: Stranger) -> None:
+    stranger.put(b"first")
+    async with open_queue(ttr="30s") as queue:
+        await acknowledge(queue, await take(queue))
+        await asyncio.sleep(0.6)
+        jobs = [stranger.put(b"x", ttr=1) for _ in range(2)]
+        cut_short = asyncio.ensure_future(queue.receive(2, NO_WAIT))
+        await asyncio.sleep(0)
+        cut_short.cancel()
+        await asyncio.wait([cut_short])
+        await asyncio.sleep(2.6)
+        rest = await take(queue, 2)
+
+    assert [int(each.id) for each in rest] == jobs
+    assert {each.attempt for each in rest} == {1}
+
+
 async def test_a_cancelled_wait_gives_back_what_it_caught(open_queue: Opener, stranger: Stranger) -> None:
     async with open_queue() as queue:
         waiting = asyncio.ensure_future(queue.receive(1, WAIT))
@@ -273,6 +322,20 @@ async def test_attempts_are_exact_beside_other_consumers(open_queue: Opener) -> 
         await one.settle([Settling((await take(one))[0], Release())])
 
         assert [each.attempt for each in await take(two)] == [2]
+
+
+async def test_attempts_are_exact_after_a_long_wait(server: BeanstalkdServer, tube: str, open_queue: Opener) -> None:
+    """Whoever came while we waited has not been seen by us yet."""
+    async with open_queue() as queue:
+        await queue.publish([Envelope(body=b"x")] * 100)
+        for _ in range(100):
+            await acknowledge(queue, await take(queue))
+        waiting = asyncio.ensure_future(queue.receive(1, WAIT))
+        await asyncio.sleep(1.1)
+        with greenstalk.Client(server.address, use=tube) as client:
+            client.release(client.reserve_job(client.put("y", delay=60)))
+
+            assert [each.attempt for each in await waiting] == [2]
 
 
 async def test_alone_a_new_job_costs_no_second_question(server: BeanstalkdServer, open_queue: Opener) -> None:

@@ -20,9 +20,11 @@ class Link:
         self._use = use
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
+        self._failures = 0
+        self._last_failure: Lost | None = None
 
     async def connection(self) -> Connection:
-        """The connection, alive as far as anybody knows.
+        """The connection, alive as far as anybody knows. Those who wait for the same one fail together.
 
         Raises:
             Lost: there is none to be had.
@@ -30,10 +32,21 @@ class Link:
         """
         if self._connection is not None and self._connection.alive:
             return self._connection
+        failures = self._failures
         async with self._opening:
-            if self._connection is None or not self._connection.alive:
-                self._connection = await self._dialer.dial(use=self._use)
-            return self._connection
+            if self._connection is not None and self._connection.alive:
+                return self._connection
+            if self._last_failure is not None and self._failures > failures:
+                raise Lost(str(self._last_failure), sent=False) from self._last_failure
+            return await self._open()
+
+    async def _open(self) -> Connection:
+        try:
+            self._connection = await self._dialer.dial(use=self._use)
+        except Lost as lost:
+            self._failures, self._last_failure = self._failures + 1, lost
+            raise
+        return self._connection
 
     async def tell(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to *commands*; for each of them why, when there is no connection to be had."""

@@ -75,5 +75,5 @@ class Company:
             self._shared_until = now + SHARED_FOR
 
     def is_shared(self, now: float) -> bool:
-        """Whether somebody else takes jobs, or did a moment ago."""
-        return now < self._shared_until
+        """Whether somebody else takes jobs, did a moment ago, or may do so since nobody has looked."""
+        return now < self._shared_until or now >= self._next_look

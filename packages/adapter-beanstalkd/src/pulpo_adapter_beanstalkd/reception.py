@@ -17,6 +17,7 @@ With as many connections as are allowed and something in hand on each, the tube 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ class Reception:
         if self._strays or self._unheard:
             strays = await self._pick_up(limit)
             if strays:
-                return await self._deliver(strays)
+                return await self._deliver(strays, self._clock.monotonic())
         if self._interrupted.is_set():
             return ()
         seconds = wait.total_seconds()
@@ -117,16 +118,11 @@ class Reception:
         if lane is None or lane.waiting or not lane.alive:
             lane = await self._lane_at_work()
         asked_at = self._clock.monotonic()
-        looks = self._looks(asked_at)
-        answers = await self._answers(lane, looks + [RESERVE_NOW] * wanted, asked_at)
-        now = self._clock.monotonic()
-        if looks:
-            self._looked(now, answers[: len(looks)])
-            answers = answers[len(looks) :]
-        jobs = self._jobs(answers)
-        self._pace.answered(now - asked_at)
+        self._look(lane, asked_at)
+        jobs = self._jobs(await self._answers(lane, [RESERVE_NOW] * wanted, asked_at))
+        self._pace.answered(self._clock.monotonic() - asked_at)
         self._pace.took(asked=wanted, got=len(jobs))
-        return await self._deliver([self._held(lane, job, asked_at) for job in jobs])
+        return await self._deliver([self._held(lane, job, asked_at) for job in jobs], asked_at)
 
     async def _lane_at_work(self) -> Lane:
         """Another connection that does not wait: one with jobs in hand, else any."""
@@ -136,12 +132,17 @@ class Reception:
 
     async def _answers(self, lane: Lane, commands: list[Command], asked_at: float) -> list[Any]:
         """The answers to *commands*. If nobody waits for them any more, what they reserved is kept as strays."""
+        asked: asyncio.Future[list[Any]] | None = None
         unheard: asyncio.Future[None] | None = None
+        came = False
 
         def heard(answers: list[Any]) -> None:
+            nonlocal came
+            came = True
             lane.taking -= 1
-            if unheard is not None:
+            if asked is not None and asked.cancelled():
                 self._keep_strays(lane, answers, asked_at)
+            if unheard is not None:
                 self._unheard.remove(unheard)
                 unheard.set_result(None)
 
@@ -149,26 +150,24 @@ class Reception:
         asked = lane.connection.ask(commands, then=heard, at_once=True)
         try:
             return await asked
-        except asyncio.CancelledError:
-            if asked.cancelled():
+        except asyncio.CancelledError:  # the answers may have come in the same turn of the loop, before it or after it
+            if not asked.cancelled():
+                self._keep_strays(lane, asked.result(), asked_at)
+            elif not came:
                 unheard = asyncio.get_running_loop().create_future()
                 self._unheard.append(unheard)
-            else:  # the answers and the cancellation came in the same turn of the loop
-                self._keep_strays(lane, asked.result(), asked_at)
             raise
 
     def _keep_strays(self, lane: Lane, answers: list[Any], asked_at: float) -> None:
         self._strays += [self._held(lane, job, asked_at) for job in answers if isinstance(job, greenstalk.Job)]
+        self._keeper.rouse()
 
     async def _pick_up(self, limit: int) -> list[Holding]:
-        """What earlier receives left, unless its lease has ended meanwhile: then it comes again by itself."""
+        """What earlier receives left, unless its lease has ended meanwhile: the keeper sees that it comes again."""
         while self._unheard:
             await asyncio.shield(self._unheard[-1])
         now = self._clock.monotonic()
-        for stray in self._strays:
-            if now >= stray.deadline:
-                stray.lose()
-        ours = [stray for stray in self._strays if stray.ours]
+        ours = [stray for stray in self._strays if stray.ours and now < stray.deadline]
         self._strays = ours[limit:]
         return ours[:limit]
 
@@ -183,29 +182,29 @@ class Reception:
         lane.waiting = True
         asked_at = self._clock.monotonic()
         try:
-            answers = await self._wait_on(lane, seconds, asked_at)
+            self._look(lane, asked_at)
+            answers = await self._wait_on(lane, seconds)
         except asyncio.CancelledError:
             lane.connection.half_close()  # what it may have caught goes back at once; settlements are answered
             raise
         finally:
             lane.waiting = False
         now = self._clock.monotonic()
-        self._looked(now, answers[:-1])
-        jobs = self._jobs(answers[-1:])
+        jobs = self._jobs(answers)
         if not jobs or not lane.alive:
             return ()
         self._pace.caught(now - asked_at)
         self._current = lane
-        return await self._deliver([self._held(lane, jobs[0], now)])
+        return await self._deliver([self._held(lane, jobs[0], now)], now)
 
-    async def _wait_on(self, lane: Lane, seconds: float, now: float) -> list[Any]:
-        """The answers on a lane that waits; the last one is to the reserve.
+    async def _wait_on(self, lane: Lane, seconds: float) -> list[Any]:
+        """The answer to a reserve on a lane that waits; none if it is not wanted any more.
 
         beanstalkd counts whole seconds. What is left of a second is counted here, and ended by
         half-closing the connection: a job that comes at that very moment goes back with it.
         """
         whole = math.ceil(seconds)
-        commands: list[Command] = [*self._looks(now), methodcaller("reserve", whole)]
+        commands: list[Command] = [methodcaller("reserve", whole)]
         if seconds == whole:
             answers = await lane.connection.ask(commands, patience=whole, at_once=True)
             return self._called_off(lane, answers) if self._interrupted.is_set() else answers
@@ -259,14 +258,15 @@ class Reception:
         self._pace.answered(self._clock.monotonic() - asked_at)
         return self._lanes.add(connection)
 
-    def _looks(self, now: float) -> list[Command]:
-        """What to ask before a reserve, to know who else takes from the tube; nothing most of the time."""
-        return [methodcaller("stats_tube", self._tube)] if self._company.look_is_due(now) else []
+    def _look(self, lane: Lane, now: float) -> None:
+        """Ask, before a reserve and in the same write, who else takes from the tube; most of the time not."""
+        if self._company.look_is_due(now):
+            looking = methodcaller("stats_tube", self._tube)
+            lane.connection.ask([looking], then=functools.partial(self._looked, now))
 
     def _looked(self, now: float, answers: list[Any]) -> None:
-        for stats in answers:
-            if isinstance(stats, dict):
-                self._company.looked(now, stats, ours=len(self._lanes))
+        if isinstance(answers[0], dict):
+            self._company.looked(now, answers[0], ours=len(self._lanes))
 
     def _jobs(self, answers: list[Any]) -> list[greenstalk.Job[bytes]]:
         jobs = [answer for answer in answers if isinstance(answer, greenstalk.Job)]
@@ -286,11 +286,12 @@ class Reception:
         lane.hold(holding)
         return holding
 
-    async def _deliver(self, came: list[Holding]) -> Sequence[Delivery]:
+    async def _deliver(self, came: list[Holding], reserved_at: float) -> Sequence[Delivery]:
         """The deliveries of jobs just reserved. Whatever keeps them from being delivered, they are not forgotten."""
         if not came:
             return ()
-        shared = self._company.is_shared(self._clock.monotonic())
+        self._keeper.rouse()
+        shared = self._company.is_shared(reserved_at)
         suspects = [each for each in came if self._freshness.suspect(each.id, shared=shared)]
         if suspects:
             try:
@@ -298,7 +299,6 @@ class Reception:
             except (AdapterError, asyncio.CancelledError):
                 self._strays += [each for each in came if each.ours]
                 raise
-        self._keeper.rouse()
         return [self._delivery(each) for each in came if each.ours]
 
     async def _look_at(self, suspects: list[Holding]) -> None:
