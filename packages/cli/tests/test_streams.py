@@ -65,12 +65,60 @@ def test_what_has_nothing_like_it_gets_its_code() -> None:
     assert (status, err) == (1, "pulpo: no message \\u2603 is here\n")
 
 
+def in_shell(line: str, cwd: Path) -> int:
+    """The status of *line*, in which $PULPO is the command."""
+    pulpo = f"{sys.executable} -m pulpo_cli"
+    shell = ["sh", "-c", line.replace("$PULPO", pulpo)]
+    done = subprocess.run(shell, cwd=cwd, capture_output=True, check=False, timeout=60)
+    assert b"Traceback" not in done.stderr
+    assert b"should not happen" not in done.stderr
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("closed", "command", "status"),
+    [
+        pytest.param("<&-", "publish --body-file -", 2, id="nothing is in stdin"),
+        pytest.param("<&-", "purge --state ready", 2, id="stdin has nobody to be asked"),
+        pytest.param(">&-", "peek --json", 0, id="stdout"),
+        pytest.param("2>&-", "peek", 0, id="stderr"),
+        pytest.param("<&- >&- 2>&-", "publish", 0, id="all three"),
+    ],
+)
+def test_a_stream_that_was_closed_is_as_one_that_leads_nowhere(
+    tmp_path: Path, closed: str, command: str, status: int
+) -> None:
+    assert in_shell(f"$PULPO {command} --queue memory://x {closed}", tmp_path) == status
+
+
+_WORK = """
+from pathlib import Path
+
+async def work(message):
+    print("said by a handler")
+    Path(message.body["payload"]).touch()
+"""
+
+
+@pytest.mark.parametrize("several", ["", "--processes 2"], ids=["one worker", "several"])
+@pytest.mark.parametrize("unheard", [">&- 2>&-", "2>/dev/full"], ids=["closed", "full"])
+def test_work_is_done_though_nobody_can_be_told_of_it(tmp_path: Path, unheard: str, several: str) -> None:
+    (tmp_path / "jobs.py").write_text(_WORK)
+    queue = f"file://{tmp_path}/shop.db"
+    assert in_shell(f"$PULPO publish --queue {queue} --payload {tmp_path}/done", tmp_path) == 0
+
+    status = in_shell(f"$PULPO run --queue {queue} --handler jobs:work --burst -v {several} {unheard}", tmp_path)
+
+    assert (status, (tmp_path / "done").exists()) == (0, True)
+
+
 @pytest.fixture
-def _signals_as_before() -> Iterator[None]:
-    """The command has the signals of its process, which here is that of all tests."""
-    before = signal.getsignal(signal.SIGTERM)
+def _process_as_before() -> Iterator[None]:
+    """The command has the signals of its process, which here is that of all tests, and its stderr."""
+    before, stderr = signal.getsignal(signal.SIGTERM), sys.stderr
     yield
     signal.signal(signal.SIGTERM, before)
+    sys.stderr = stderr
 
 
 class PressedWhileImporting:
@@ -81,7 +129,7 @@ class PressedWhileImporting:
             raise KeyboardInterrupt
 
 
-@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.usefixtures("_process_as_before")
 def test_ctrl_c_during_the_imports_is_one_line_and_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

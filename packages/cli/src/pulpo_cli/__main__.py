@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from .streams import prepare
+
 
 def main() -> None:
     """Run the command line of this process. SIGTERM is as Ctrl-C to it, from now on and unless a command knows better.
@@ -13,6 +15,7 @@ def main() -> None:
     Without that it would end nothing where this is the first process of a container.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    prepare()
     try:
         from .main import main as run  # noqa: PLC0415 - a Ctrl-C reaches the imports as well
     except KeyboardInterrupt:
