@@ -83,6 +83,14 @@ def test_kick_puts_back_to_work(pulpo: Pulpo, url: str, ids: list[str]) -> None:
     assert pulpo("peek", ids[0], "--queue", url, "--json").json["state"] == "ready"
 
 
+@pytest.mark.parametrize("command", ["list", "kick --all", "delete --all"])
+def test_a_limit_beyond_all_counting_is_wrong_usage(pulpo: Pulpo, url: str, command: str) -> None:
+    outcome = pulpo("buried", *command.split(), "--queue", url, "--limit", "9" * 20)
+
+    assert outcome.status == 2
+    assert "is not in the range 1<=x<=1000000000" in outcome.complaint
+
+
 def test_kicking_all_can_be_limited(pulpo: Pulpo, url: str, ids: list[str]) -> None:
     assert pulpo("buried", "kick", "--yes", "--all", "--limit", "2", "--queue", url, "--json").json["kicked"] == 2
     assert pulpo("buried", "kick", "--yes", "--all", "--queue", url).out == "kicked 1 message\n"

@@ -259,6 +259,7 @@ def test_a_file_with_the_name_of_another_module_is_told(
             "--handler k {jobs}:number: builtins:int cannot be called",
         ),
         (["--queue", "memory://x", "--handler", "{jobs}:Email"], 4, "Email is a class; register an instance"),
+        (["--queue", "memory://x", "--handler", "k="], 2, "--handler k: expected MODULE:CALLABLE after the '='"),
         (["--queue", "memory://x", "--handler", "nonsense"], 2, "'nonsense' is not MODULE:OBJECT"),
         (["--queue", "nope://x", "--handler", "{jobs}:fail"], 2, "no adapter for 'nope' is installed"),
         (["--queue", "memory://x?a=1", "--handler", "{jobs}:fail"], 2, "unknown parameter 'a'"),
@@ -271,7 +272,7 @@ def test_a_file_with_the_name_of_another_module_is_told(
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--concurrency", "0"], 2, "'--concurrency'"),
         (["--queue", "memory://x", "--handler", "{jobs}:fail", "--grace", "soon"], 2, "'soon' is not a duration"),
     ],
-    ids=range(27),
+    ids=range(28),
 )
 def test_what_cannot_be_run_is_one_line_and_its_status(
     pulpo: Pulpo, jobs: str, arguments: list[str], status: int, line: str

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pulpo_core import ApplicationError, Dispatcher, Handlers, Manager, Route
+from pulpo_core import ApplicationError, ConfigurationError, Dispatcher, Handlers, Manager, Route
 from pulpo_core.config import HandlerSettings, add_handler, call, kind_of, load_object
 
 if TYPE_CHECKING:
@@ -100,5 +100,7 @@ def load_handlers(specifications: Sequence[str]) -> Handlers:
     for specification in specifications:
         request_type, equals, reference = specification.rpartition("=")
         where = f"--handler {request_type}" if equals else "--handler"
+        if not reference:
+            raise ConfigurationError(f"{where}: expected MODULE:CALLABLE after the '='")
         add_handler(handlers, request_type if equals else None, HandlerSettings(call=reference), where=where)
     return handlers

@@ -143,6 +143,9 @@ class FromSettings(click.Option):
 #: Looking more often than that would do nothing else.
 SHORTEST_INTERVAL = timedelta(milliseconds=10)
 
+#: How many messages at most: more than anybody has, and within what every broker and every database counts to.
+LIMIT = click.IntRange(1, 1_000_000_000)
+
 SPAN = Span()
 WHEN = When()
 QUEUE = Queue()

@@ -208,6 +208,16 @@ def test_a_dotenv_that_is_no_text_is_named(here):
         load_settings()
 
 
+@pytest.mark.parametrize("line", ["PULPO_GRACE='5s", "if true; then"])
+def test_a_dotenv_with_a_line_that_is_none_is_named_and_nothing_else_is_said(here, capfd, line):
+    write(here / ".env", f"OTHER=1\n{line}\nPULPO_THREADS=2\n")
+
+    with pytest.raises(WrongSettings, match=r"^\.env: cannot be read: expected NAME=VALUE in line 2$"):
+        load_settings()
+
+    assert capfd.readouterr().err == ""
+
+
 def test_a_directory_called_dotenv_is_somebody_s_environment(here):
     (here / ".env").mkdir()
 
@@ -271,6 +281,21 @@ def test_a_secret_that_is_wrong_is_not_shown(here, monkeypatch):
     with pytest.raises(ConfigurationError) as error:
         Settings(environment={"TOKEN": ["hunter2"]})
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("", "hunter2"), ("A=B", "hunter2"), ("A\\u0000", "hunter2"), ("A", "hunter\\u00002")]
+)
+def test_a_variable_that_no_system_takes_is_told_without_its_value(here, name, value):
+    write(here / "pulpo.toml", f'[pulpo.environment]\n"{name}" = "{value}"\n')
+
+    with pytest.raises(WrongSettings) as error:
+        load_settings()
+
+    [line] = lines_of(error)
+    assert line.startswith("pulpo.toml: environment: ")
+    assert line.endswith(": expected a name without '=', and no NUL")
+    assert "hunter" not in line
 
 
 def test_secrets_are_no_part_of_what_settings_print():

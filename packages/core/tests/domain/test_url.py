@@ -119,6 +119,7 @@ def test_what_has_no_scheme_is_no_queue_url_and_an_example_is_given(url):
         pytest.param("x://h?a=1&%61=1", "parameter 'a' is given more than once", id="twice, once quoted"),
         pytest.param("x://u:pw@h/t", "a x URL must not carry a password: URLs end up in logs", id="password"),
         pytest.param("x://u:@h/t", "must not carry a password", id="empty password"),
+        pytest.param("x://h/\udcff", r"x://h/\udcff': expected text in UTF-8", id="bytes of another encoding"),
     ],
 )
 def test_a_url_that_means_nothing_is_refused(url, complaint):

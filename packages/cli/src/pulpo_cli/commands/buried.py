@@ -12,7 +12,7 @@ from pulpo_cli.burials.choice import Choice, Filter, chosen, filter_options, fin
 from pulpo_cli.burials.kicking import KickRun, Rate
 from pulpo_cli.burials.listing import note_what_is_missing, print_page
 from pulpo_cli.frame import Group
-from pulpo_cli.options import json_option, queue_option, together, yes_option
+from pulpo_cli.options import LIMIT, json_option, queue_option, together, yes_option
 from pulpo_cli.output import note
 from pulpo_cli.records import show_named
 from pulpo_core import Page, Record, SystemClock, open_queue
@@ -25,7 +25,7 @@ _choice_options = together(
     queue_option,
     click.option("--all", "every", is_flag=True, help="All of them."),
     filter_options,
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most, the oldest."),
+    click.option("--limit", type=LIMIT, metavar="N", help="So many at most, the oldest."),
 )
 
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Show which, and change nothing.")
@@ -42,7 +42,7 @@ def buried() -> None:
 @click.option("--group", is_flag=True, help="Count them by reason, type and error.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=LIMIT,
     default=_LIMIT,
     show_default=True,
     metavar="N",

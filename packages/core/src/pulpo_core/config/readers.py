@@ -66,7 +66,7 @@ def read(field: attrs.Attribute[Any], value: Any) -> Any:
     except ValueError as error:
         if not field.metadata[SECRET]:
             raise
-        raise ValueError(str(error).rpartition(", not ")[0]) from None
+        raise ValueError(str(error).partition(", not ")[0]) from None
 
 
 def _converted(value: Any, field: attrs.Attribute[Any]) -> Any:
@@ -172,6 +172,15 @@ def table(reader: Reader) -> Reader:
         return {name: _entry(reader, name, each) for name, each in pairs.items()}
 
     return read_table
+
+
+def variables(value: Any) -> dict[str, str]:
+    """A table of variables that an operating system takes."""
+    pairs: dict[str, str] = table(plain)(value)
+    for name, each in pairs.items():
+        if not name or "=" in name or "\0" in name + each:
+            raise ValueError(f"{name}: expected a name without '=', and no NUL, not {_shown({name: each})}")
+    return pairs
 
 
 def _pairs(value: str) -> dict[str, str]:

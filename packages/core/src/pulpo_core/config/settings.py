@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from .readers import READER, optional, plain, real, setting, span, table, text, texts, whole, word, yes_or_no
+from .readers import READER, optional, real, setting, span, table, text, texts, variables, whole, word, yes_or_no
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
@@ -208,7 +208,7 @@ class Settings:
     uvloop: bool = setting(yes_or_no, "Whether to run on uvloop, where it is installed.", default=False)
     banner: BannerSettings = attrs.field(factory=BannerSettings)
     environment: Mapping[str, str] = setting(
-        table(plain),
+        variables,
         "Environment variables for handlers and drivers, unless they are set already.",
         default={},
         secret=True,

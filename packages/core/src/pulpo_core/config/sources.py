@@ -212,13 +212,12 @@ def from_dotenv(path: Path, options: Mapping[str, Any]) -> Source:
     from dotenv import dotenv_values  # noqa: PLC0415 - needs the extra
     from typed_settings.loaders import DotEnvLoader  # noqa: PLC0415 - needs the extra
 
+    if flaw := _flaw_in_dotenv(path):
+        return Source(values={}, wrong=(f"{path.name}: cannot be read: {flaw}",))
     loader = DotEnvLoader(PREFIX, path)
     names = {loader.get_envvar(option): each for each, option in options.items()}
-    try:
-        present = dotenv_values(path)
-        loaded = loader(Settings, tuple(options.values())).settings
-    except (OSError, UnicodeDecodeError) as error:
-        return Source(values={}, wrong=(f"{path.name}: cannot be read: {error}",))
+    present = dotenv_values(path)
+    loaded = loader(Settings, tuple(options.values())).settings
     values = {each: (Origin(path.name, name), _at(loaded, each)) for name, each in names.items() if name in present}
     wrong = [
         f"{path.name}: {name}: unknown{did_you_mean(name, list(names), cutoff=0.85)}"
@@ -233,10 +232,19 @@ def dotenv_variables(path: Path) -> list[str]:
     """The names that ``.env`` gives values to; none if it cannot be read, which `from_dotenv` tells."""
     from dotenv import dotenv_values  # noqa: PLC0415 - needs the extra
 
+    return list(dotenv_values(path)) if path.is_file() and not _flaw_in_dotenv(path) else []
+
+
+def _flaw_in_dotenv(path: Path) -> str:
+    """Why ``.env`` cannot be read as a whole; empty if it can. Its library would pass over such lines."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - needs the extra
+
     try:
-        return list(dotenv_values(path)) if path.is_file() else []
-    except (OSError, UnicodeDecodeError):
-        return []
+        with path.open(encoding="utf-8") as stream:
+            lines = [each.original.line for each in parse_stream(stream) if each.error]
+    except (OSError, UnicodeDecodeError) as error:
+        return str(error)
+    return f"expected NAME=VALUE in line {lines[0]}" if lines else ""
 
 
 def _at(table: Any, path: str) -> Any:

@@ -77,6 +77,8 @@ def parse_url(url: str) -> QueueURL:
         InvalidURL: it is not a URL, has a parameter twice, a fragment, or carries a password.
     """
     scheme = scheme_of(url)
+    if not _is_utf8(url):
+        raise InvalidURL(f"{shown(url)}: expected text in UTF-8")
     try:
         parts = urlsplit(url)
         if parts.password is not None:
@@ -99,6 +101,15 @@ def parse_url(url: str) -> QueueURL:
         path=unquote(parts.path),
         parameters=_parameters(url, parts.query),
     )
+
+
+def _is_utf8(url: str) -> bool:
+    """Whether it came as text: Python keeps other bytes of a command line as lone surrogates."""
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parameters(url: str, query: str) -> dict[str, str]:
