@@ -16,6 +16,8 @@ from typing import Any
 import attrs
 import pytest
 
+from pulpo_core.application.signals import SAME
+
 PULPO = str(Path(sys.executable).parent / "pulpo")
 
 _PATIENCE = 30.0  # seconds; only a test that fails waits so long
@@ -73,7 +75,8 @@ class Running:
         return self._err.read_text()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal that counts, however soon after another."""
+        time.sleep(2 * SAME)
         self.process.send_signal(number)
 
     def end(self) -> Outcome:

@@ -22,6 +22,7 @@ from typing import IO, Protocol
 import attrs
 
 from pulpo_core import PulpoJson, Unavailable, open_queue
+from pulpo_core.application.signals import SAME
 from tests.proxy import Proxy
 from tests.reliability.accounts import Accounts, Fault
 from tests.reliability.journal import read
@@ -237,12 +238,17 @@ class Strikes:
                 for worker in self.them.workers:
                     worker.send_signal(signal.SIGTERM)
                     if self.chance.random() < 0.3:
-                        worker.send_signal(signal.SIGTERM)
+                        asyncio.get_running_loop().call_later(2 * SAME, _insist, worker)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()  # or it might be taken for alive, and for one that is to end in order
+
+
+def _insist(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
 
 
 def _thaw(process: subprocess.Popen[bytes]) -> None:

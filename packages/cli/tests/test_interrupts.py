@@ -2,10 +2,12 @@
 
 import os
 import signal
+from itertools import count
 
 import pytest
 
 from pulpo_cli.interrupts import Interrupts
+from pulpo_core import SystemClock
 
 
 def press(number: signal.Signals = signal.SIGINT) -> None:
@@ -32,9 +34,25 @@ def test_a_step_is_finished_before_the_signal_comes(number: signal.Signals) -> N
         assert presses(interrupts, number) == ["end of the step", "interrupt"]
 
 
+class Slow(SystemClock):
+    """Seconds pass from one look at it to the next."""
+
+    def __init__(self) -> None:
+        self._seconds = count()
+
+    def monotonic(self) -> float:
+        return next(self._seconds)
+
+
 def test_a_second_one_does_not_wait() -> None:
-    with Interrupts() as interrupts:
+    with Interrupts(Slow()) as interrupts:
         assert presses(interrupts, signal.SIGINT, signal.SIGINT) == ["interrupt"]
+
+
+def test_one_that_is_sent_twice_in_no_time_is_one() -> None:
+    """As `timeout` does, to the process and to its group."""
+    with Interrupts() as interrupts:
+        assert presses(interrupts, signal.SIGTERM, signal.SIGTERM) == ["end of the step", "interrupt"]
 
 
 def test_without_a_signal_one_step_follows_the_other() -> None:

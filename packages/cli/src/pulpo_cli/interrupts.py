@@ -6,10 +6,9 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
-#: What ends a command in order.
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+from pulpo_core import Clock, StopSignals, SystemClock
 
 
 class Interrupts:
@@ -18,12 +17,13 @@ class Interrupts:
     Outside of a step the signal comes at once, and a second one always does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._signals = StopSignals(clock or SystemClock())
         self._in_step = False
         self._pending = False
 
     def __enter__(self) -> Interrupts:
-        self._before: dict[int, Any] = {each: signal.signal(each, self._on_signal) for each in SIGNALS}
+        self._before: dict[int, Any] = {each: signal.signal(each, self._on_signal) for each in StopSignals.NUMBERS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,6 +43,8 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_signal(self, _: int, __: FrameType | None) -> None:
+        if not self._signals.note():
+            return
         if self._in_step and not self._pending:
             self._pending = True
         else:

@@ -20,7 +20,10 @@ KILLED = -9
 
 
 class Hasty(SystemClock):
-    """Every wait is over soon."""
+    """Every wait is over soon: a thousand times as much time passes."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 1000
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         return await super().wait(event, seconds / 1000)
@@ -179,6 +182,22 @@ async def test_one_that_has_no_queue_open_yet_is_killed_by_the_second_signal():
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert stage.workers[0].told == ["drain", "kill"]
+    assert run.result().status == 0
+
+
+async def test_a_signal_that_is_sent_twice_in_no_time_counts_once():
+    stage = Stage([0], at_once=False)
+    crew = Crew(("run",), 1, start=stage.start)
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(crew.run())
+        await until(lambda: stage.workers)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        await until(lambda: stage.workers[0].told)
+        await asyncio.sleep(0.05)
+        assert stage.workers[0].told == ["drain"]
+        stage.workers[0].stop(now=True)
+
     assert run.result().status == 0
 
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .application.registry import Installed, adapter_for, installed_adapters, open_queue
     from .application.route import Route, display_name
     from .application.scopes import Scope
+    from .application.signals import StopSignals
     from .application.synchronous import SyncPublisher, open_publisher_sync
     from .application.until import Until
 
@@ -80,6 +81,7 @@ _LATE = {
     "application.registry": ("Installed", "adapter_for", "installed_adapters", "open_queue"),
     "application.route": ("Route", "display_name"),
     "application.scopes": ("Scope",),
+    "application.signals": ("StopSignals",),
     "application.synchronous": ("SyncPublisher", "open_publisher_sync"),
     "application.until": ("Until",),
 }
@@ -197,6 +199,7 @@ __all__ = [
     "Situation",
     "SnsNotification",
     "State",
+    "StopSignals",
     "SyncPublisher",
     "SystemClock",
     "SystemJitter",

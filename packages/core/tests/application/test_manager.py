@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from pulpo_core import (
     open_publisher_sync,
     status_of,
 )
+from pulpo_core.application.signals import SAME
 from pulpo_core.events import Started
 
 from .fakes import FaultyAdapter, Recorder, failing, fresh_url
@@ -305,6 +307,8 @@ class Process:
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self._popen = popen
+        self.pid = popen.pid
+        self._last_signal = 0.0
         self.lines: list[str] = []
 
     def wait_for(self, word: str) -> None:
@@ -317,7 +321,9 @@ class Process:
         pytest.fail(f"no {word!r} came, but {self.lines} and {self._popen.stderr and self._popen.stderr.read()}")
 
     def signal(self, number: signal.Signals) -> None:
+        time.sleep(max(0.0, self._last_signal + 2 * SAME - time.monotonic()))  # so that it counts
         self._popen.send_signal(number)
+        self._last_signal = time.monotonic()
 
     def end(self) -> int:
         """Its status."""
@@ -349,6 +355,18 @@ def test_the_first_signal_drains_and_the_status_is_0(tmp_path, number):
 
     assert "done" in worker.lines
     assert "ended 1 0" in worker.lines
+
+
+def test_a_signal_that_is_sent_twice_in_no_time_counts_once(tmp_path):
+    """As `timeout` does: to the process, and to the group that it belongs to."""
+    with process(tmp_path, "polite") as worker:
+        worker.wait_for("started")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(worker.pid, number)
+            time.sleep(SAME / 10)
+        assert worker.end() == 0
+
+    assert "ended 1 0" in worker.lines, "it was drained"
 
 
 def test_when_the_grace_is_over_what_runs_is_given_back_and_the_status_is_0(tmp_path):
@@ -405,7 +423,6 @@ def test_a_third_signal_ends_even_a_process_whose_loop_is_blocked(tmp_path):
         worker.wait_for("started")
         for _ in range(3):
             worker.signal(signal.SIGTERM)
-            time.sleep(0.2)  # signals that wait are one
         assert worker.end() == 130
 
 

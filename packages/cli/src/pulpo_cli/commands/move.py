@@ -10,13 +10,12 @@ import rich_click as click
 
 from pulpo_cli import errors
 from pulpo_cli.frame import Command
-from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.moving import Accounts, Moving
 from pulpo_cli.options import QUEUE, json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
 from pulpo_cli.progress import progress
 from pulpo_cli.units import plural
-from pulpo_core import Queue, open_queue, status_of
+from pulpo_core import Queue, StopSignals, open_queue, status_of
 
 _TOLD = 10  # of the messages that the other queue refused
 
@@ -85,7 +84,7 @@ class MoveRun:
         return errors.DONE
 
     async def _move(self, moving: Moving) -> int:
-        for each in SIGNALS:
+        for each in StopSignals.NUMBERS:
             asyncio.get_running_loop().add_signal_handler(each, moving.stop)
         await moving.run()
         if moving.stopped:

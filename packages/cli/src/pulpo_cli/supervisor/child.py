@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 
-from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.streams import prepare
 
 
 def begin(orders: str, *arguments: str) -> None:
     """Run the command line that the supervisor was started with."""
-    for each in SIGNALS:  # sent to a whole group: the supervisor has them, and tells us
+    for each in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group: the supervisor has them, and tells us
         signal.signal(each, lambda *_: None)
     prepare()
     from pulpo_cli.main import main  # noqa: PLC0415 - signals reach the imports as well

@@ -12,9 +12,8 @@ from typing import assert_never
 import attrs
 
 from pulpo_cli import errors
-from pulpo_cli.interrupts import SIGNALS
 from pulpo_cli.units import plural, span
-from pulpo_core import Clock, PulpoError, Report, SystemClock
+from pulpo_core import Clock, PulpoError, Report, StopSignals, SystemClock
 
 from .account import Account, added_ledgers, added_requests, folded, shares
 from .changes import changes, flaw_in
@@ -94,7 +93,7 @@ class Crew:
         self._watched = watched
         self._clock: Clock = clock or SystemClock()
         self._start = start
-        self._signals = 0
+        self._signals = StopSignals(self._clock)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  # another one for each generation of the code
         self._status = errors.DONE
@@ -103,7 +102,7 @@ class Crew:
     async def run(self) -> Report:
         """Run to the end of all workers, with the signals of this process."""
         loop = asyncio.get_running_loop()
-        for each in SIGNALS:
+        for each in StopSignals.NUMBERS:
             loop.add_signal_handler(each, self._on_signal)
         try:
             async with asyncio.TaskGroup() as watching:
@@ -114,7 +113,7 @@ class Crew:
                         places.create_task(self._fill(place))
                 self._stopping.set()
         finally:
-            for each in SIGNALS:
+            for each in StopSignals.NUMBERS:
                 loop.remove_signal_handler(each)
         return self._report()
 
@@ -191,10 +190,11 @@ class Crew:
         return False
 
     def _on_signal(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
+        if not self._signals.note():
+            return
+        if self._signals.count == 1:
             log.info("stopping: what runs may finish; a second signal cuts that short")
-        elif self._signals == 2:
+        elif self._signals.count == 2:
             log.warning("stopping now: what runs is cancelled and given back")
         else:
             self._status = errors.STOPPED
@@ -208,10 +208,12 @@ class Crew:
                 self._tell(place.worker)
 
     def _tell(self, worker: Worker) -> None:
-        if self._signals > 2 or (self._signals == 2 and not worker.account.ledgers):  # then it has nothing in hand
+        if self._signals.count > 2 or (
+            self._signals.count == 2 and not worker.account.ledgers
+        ):  # then it has nothing in hand
             worker.kill()
         else:
-            worker.stop(now=self._signals == 2)
+            worker.stop(now=self._signals.count == 2)
 
     async def _reload(self, directory: Path) -> None:
         async for paths in changes(directory, self._stopping):

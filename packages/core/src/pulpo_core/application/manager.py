@@ -23,10 +23,12 @@ from pulpo_core.domain.errors import (
     Unsupported,
 )
 
+from .clock import SystemClock
 from .dispatcher import Dispatcher
 from .executor import LoopThreads
 from .ledger import Ledger, total
 from .route import Route
+from .signals import StopSignals
 from .watchdog import Watchdog
 
 log = logging.getLogger("pulpo.manager")
@@ -43,8 +45,6 @@ STATUS_OF: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (Unsupported, 6),
     (BaseException, 1),
 )
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 #: After so many signals the process ends as it stands.
 _ENOUGH: Final = 3
@@ -88,6 +88,8 @@ class Report:
 class Manager:
     """Runs routes as a process: the first SIGTERM or SIGINT drains, a second cuts the grace, a third kills.
 
+    Those that come within a tenth of a second count as one: some send a signal to a process and to its group.
+
     Args:
         routes: routes to run, or a `Dispatcher` made of them.
         loop_factory: makes the event loop, for example uvloop's.
@@ -107,7 +109,7 @@ class Manager:
         self._loop_factory = loop_factory
         self._around = tuple(around)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._signals = 0
+        self._signals = StopSignals(SystemClock())
         self._watchdog: Watchdog | None = None
 
     def run(self, *, around: Sequence[Around] = ()) -> Report:
@@ -186,13 +188,14 @@ class Manager:
 
         def on_signal(_: int, __: FrameType | None) -> None:
             """Not by `add_signal_handler`: a loop that a handler blocks would never hear of it."""
-            self._signals += 1
-            if self._signals >= _ENOUGH and not supervised:
+            if not self._signals.note():
+                return
+            if self._signals.count >= _ENOUGH and not supervised:
                 os._exit(UNSETTLED)
             self._arm()
-            loop.call_soon_threadsafe(self._on_signal, 0 if supervised else self._signals)
+            loop.call_soon_threadsafe(self._on_signal, 0 if supervised else self._signals.count)
 
-        before = {each: signal.signal(each, on_signal) for each in _SIGNALS}
+        before = {each: signal.signal(each, on_signal) for each in StopSignals.NUMBERS}
         try:
             return await self.serve(around=around)
         finally:

@@ -36,10 +36,10 @@ from pulpo_core.domain.wording import error_text
 from .binding import BoundHandler, bind
 from .luggage import Luggage, packed
 from .places import Places
+from .signals import StopSignals
 from .threads import Threads
 
 #: What a terminal or a supervisor sends to a whole group: it is meant for the worker, which lets what runs finish.
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 #: Seconds for a process to be gone once it was killed.
 _REAP: Final = 5.0
@@ -197,7 +197,7 @@ def _signals_held_back() -> Any:
     """A process that is being started inherits that signals wait, until it can say what becomes of them."""
     with _starting:
         resource_tracker.ensure_running()  # it would let signals through again
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, StopSignals.NUMBERS)
         try:
             yield
         finally:
@@ -214,9 +214,9 @@ def _request(name: str, message: Message, delivery: Delivery, luggage: Luggage) 
 
 def serve(connection: Connection) -> None:
     """Answer requests until whoever sends them is gone."""
-    for each in _SIGNALS:
+    for each in StopSignals.NUMBERS:
         signal.signal(each, lambda *_: None)  # what a handler starts gets the default back; ignoring would be inherited
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, StopSignals.NUMBERS)
     threading.Thread(target=_end_with_worker, name="pulpo-worker-watch", daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         while True:
