@@ -277,16 +277,16 @@ class TestASilentBroker:
 class TestCuts:
     """Connections are cut in the middle of things."""
 
-    @pytest.mark.parametrize("size", [0, 3, 9, 10, 20])
+    @pytest.mark.parametrize("size", [0, 3, 9, 10, 20, 36])
     async def test_half_a_reply_is_no_reply(
         self, server: BeanstalkdServer, tube: str, opened: Opener, size: int
     ) -> None:
         with Proxy(server.address) as proxy:
             async with opened(f"beanstalkd://{HOST}:{proxy.port}/{tube}") as queue:
+                assert not await queue.receive(1, NO_WAIT), "a connection is at work, and has said all it had to say"
                 await publish(queue, b"a body of some length")
-                assert not await queue.receive(1, timedelta(milliseconds=1)) or True
                 proxy.cut_in_reply(size)
-                with contextlib.suppress(Unavailable):
+                with pytest.raises(Unavailable):
                     await queue.receive(1, NO_WAIT)
                 delivery = await take(queue)
 
@@ -388,14 +388,12 @@ class TestABrokerThatTakesNothing:
                 assert not refused.in_doubt
                 assert errors, "the log is full"
                 assert all(isinstance(error, LeaseLost) or error.in_doubt for error in errors)
-                stored = await queue.stats()
             await asyncio.to_thread(server.restart)
             async with opened(server.url("t")) as queue:
                 await asyncio.sleep(1.5)
                 bodies = await drained(queue)
 
             assert {b"%d" % n for n in range(40)} <= set(bodies)
-            assert stored.delayed is not None
 
     async def test_a_log_that_has_stopped_is_noticed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -448,6 +448,25 @@ async def test_pausing_is_for_everybody_and_for_a_time(open_queue: Opener, stran
         assert stranger.reserve(timeout=0).body == b"x"
 
 
+@pytest.mark.parametrize("empty", [True, False])
+async def test_a_pause_lasts_while_there_is_something_to_pause(
+    server: BeanstalkdServer, tube: str, open_queue: Opener, empty: bool
+) -> None:
+    """beanstalkd forgets a tube in which nothing is and to which nobody is connected."""
+    async with open_queue() as queue:
+        if not empty:
+            await queue.publish([Envelope(body=b"x")])
+        await queue.pause(timedelta(seconds=60))
+        assert (await queue.stats()).paused
+    with greenstalk.Client(server.address) as client:
+        for _ in range(100):  # beanstalkd has yet to notice that we are gone
+            if not empty or tube not in client.tubes():
+                break
+            await asyncio.sleep(0.02)
+    async with open_queue() as queue:
+        assert (await queue.stats()).paused is not empty
+
+
 async def test_a_delayed_job_tells_when_it_is_ready(open_queue: Opener) -> None:
     async with open_queue() as queue:
         await queue.publish([Envelope(body=b"x")])

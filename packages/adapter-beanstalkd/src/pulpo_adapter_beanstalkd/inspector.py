@@ -218,7 +218,10 @@ class BeanstalkdInspector:
                 await reading.remove([record_id for record_id, burial in reading.burials.items() if burial.job in jobs])
 
     async def pause(self, duration: timedelta | None = None) -> None:
-        """See `Inspector.pause`; rounded up to whole seconds, and without *duration* for as long as beanstalkd can."""
+        """See `Inspector.pause`; rounded up to whole seconds, and without *duration* for as long as beanstalkd can.
+
+        beanstalkd forgets a tube, and its pause, once nothing is in it and nobody is connected to it.
+        """
         seconds = MAX_SECONDS if duration is None else max(1, whole_seconds(duration))
         await self._ask([methodcaller("pause_tube", self._tube, seconds)], Doing.REPAIR)
 
