@@ -389,6 +389,41 @@ async def test_anything_awaitable_that_a_handler_returns_is_awaited():
     assert worker.columns == {"received": 1, "retried": 1}
 
 
+async def _forgets_to_await(message, delivery, call_next):
+    call_next(message, delivery)
+
+
+def _forgets_to_return(message, delivery, call_next):
+    call_next(message, delivery)
+
+
+@pytest.mark.parametrize("middleware", [_forgets_to_await, _forgets_to_return])
+@virtual_time
+async def test_middleware_that_calls_the_handler_and_does_not_wait_for_it_acknowledges_nothing(middleware):
+    url, handler = fresh_url(), Recorder()
+
+    await publish(url, payload(1))
+    await run(Route(url, handler, middleware=[middleware], policy=ONCE))
+
+    [record] = await buried(url)
+    assert handler.messages == []
+    assert "middleware" in record.error
+    assert "await call_next" in record.error
+
+
+@virtual_time
+async def test_whatever_middleware_gives_back_instead_of_awaiting_it_is_awaited_to_its_end():
+    url, handler = fresh_url(), Recorder()
+
+    async def forgot_to_await(message, delivery, call_next):
+        return call_next(message, delivery)
+
+    await publish(url, payload(1))
+    await run(Route(url, handler, middleware=[forgot_to_await] * 3))
+
+    assert len(handler.done) == 1
+
+
 # Observers
 
 

@@ -17,6 +17,7 @@ from pulpo_core import (
     PulpoJson,
     Route,
 )
+from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.application.route import check_needs
 
 
@@ -51,6 +52,18 @@ WRONG = {
     "no translator": ({"translator": object()}, "translator: object has no methods 'translate' and 'encode'"),
     "a translator's class": ({"translator": 5}, "translator: int has no methods"),
     "an error handler that cannot be called": ({"error_handler": 5}, "error_handler: int cannot be called"),
+    "middleware that cannot be called": (
+        {"middleware": [5]},
+        "middleware: expected functions, or objects to call, not int",
+    ),
+    "middleware without its brackets": ({"middleware": handler}, "middleware: expected a list, not function"),
+    "a middleware's class": ({"middleware": [Policy]}, "middleware: expected functions.*, not the class Policy"),
+    "publish middleware that is a text": (
+        {"publish_middleware": "jobs:mark"},
+        "publish_middleware: expected a list, not",
+    ),
+    "no adapter": ({"adapter": 5}, "adapter: expected an object with a method 'open', not int"),
+    "an adapter's class": ({"adapter": MemoryAdapter}, "adapter: expected an object.*, not the class MemoryAdapter"),
     "an unknown need": ({"needs": ["wings"]}, "needs: 'wings' is nothing a queue has or lacks; known: .*priority"),
     "a need that is a number": ({"needs": ["max_delay"]}, "needs: 'max_delay' is nothing a queue has or lacks"),
 }

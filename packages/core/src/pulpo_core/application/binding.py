@@ -153,5 +153,7 @@ def is_async(target: Any) -> bool:
 
 
 async def finish(result: Any) -> Any:
-    """*result*, awaited if it can be: a plain function may return a coroutine."""
-    return await result if inspect.isawaitable(result) else result
+    """*result*, awaited for as long as it can be: a plain function may return a coroutine, and that one another."""
+    while inspect.isawaitable(result):
+        result = await result
+    return result

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Awaitable, Callable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from pulpo_core.domain.envelope import Delivery
-from pulpo_core.domain.errors import TranslationError
+from pulpo_core.domain.errors import HandlerError, TranslationError
 from pulpo_core.domain.message import Message
 from pulpo_core.domain.outcome import Abandoned, Cancelled
 from pulpo_core.ports.handler import Middleware, Next
@@ -70,9 +71,10 @@ class Calls:
         Raises:
             Unfit: the message's body does not fit; the cause says where. Also when it is awaited.
         """
-        if self.middleware or handler.runs_in is not LOOP or handler.make is not None:
-            call = _chain(self.middleware, lambda m, d: self._innermost(held, handler, m, d))
-            work = finish(call(message, held.delivery))
+        if self.middleware:
+            work = self._within_middleware(held, handler, message)
+        elif handler.runs_in is not LOOP or handler.make is not None:
+            work = self._innermost(held, handler, message, held.delivery)
         else:
             work = _prepare(handler, message, held.delivery)()  # a coroutine function makes a coroutine
         context = held.context = self._context.copy()
@@ -100,6 +102,17 @@ class Calls:
             held.leave_place()
             await self.threads.places.take()
             held.place = self.threads.places
+
+    async def _within_middleware(self, held: Held, handler: BoundHandler, message: Message) -> Any:
+        begun: list[Coroutine[Any, Any, Any]] = []
+
+        def innermost(message: Message, delivery: Delivery) -> Awaitable[Any]:
+            begun.append(self._innermost(held, handler, message, delivery))
+            return begun[-1]
+
+        result = await finish(_chain(self.middleware, innermost)(message, held.delivery))
+        _check_awaited(begun)
+        return result
 
     async def _innermost(self, held: Held, handler: BoundHandler, message: Message, delivery: Delivery) -> Any:
         if handler.runs_in is PROCESS:
@@ -170,6 +183,15 @@ def _prepare(handler: BoundHandler, message: Message, delivery: Delivery) -> Cal
         return handler.prepare(message, delivery)
     except TranslationError as error:
         raise Unfit from error
+
+
+def _check_awaited(begun: Sequence[Coroutine[Any, Any, Any]]) -> None:
+    """Middleware that only forgets a word would have every message acknowledged and none handled."""
+    forgotten = [each for each in begun if inspect.getcoroutinestate(each) == inspect.CORO_CREATED]
+    for each in forgotten:
+        each.close()
+    if forgotten:
+        raise HandlerError("middleware has called the handler without waiting for it: write await call_next(…)")
 
 
 def _chain(middleware: Sequence[Middleware], innermost: Next) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -33,6 +34,24 @@ def _kind(*kinds: type) -> Any:
 def _translates(_: object, __: object, value: object) -> None:
     if not (callable(getattr(value, "translate", None)) and callable(getattr(value, "encode", None))):
         raise ConfigurationError(f"translator: {type(value).__name__} has no methods 'translate' and 'encode'")
+
+
+def _opens(_: object, __: object, value: Any) -> None:
+    if inspect.isclass(value) or not callable(getattr(value, "open", None)):
+        raise ConfigurationError(f"adapter: expected an object with a method 'open', not {_shown(value)}")
+
+
+def _can_be_called(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Middleware that cannot be called, or makes an object when it is, would fail every message."""
+    if not isinstance(value, (list, tuple)):
+        raise ConfigurationError(f"{attribute.name}: expected a list, not {_shown(value)}")
+    for each in value:
+        if inspect.isclass(each) or not callable(each):
+            raise ConfigurationError(f"{attribute.name}: expected functions, or objects to call, not {_shown(each)}")
+
+
+def _shown(value: object) -> str:
+    return f"the class {value.__name__}" if inspect.isclass(value) else type(value).__name__
 
 
 def _rate(value: RateLimit | str) -> RateLimit:
@@ -100,10 +119,10 @@ class Route:
     )
     weight: int | None = attrs.field(kw_only=True, default=None, validator=attrs.validators.optional(whole_from(1)))
     falsy_retries: bool = attrs.field(kw_only=True, default=False)
-    middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=())
-    publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=())
+    middleware: Sequence[Middleware] = attrs.field(kw_only=True, default=(), validator=_can_be_called)
+    publish_middleware: Sequence[PublishMiddleware] = attrs.field(kw_only=True, default=(), validator=_can_be_called)
     needs: Sequence[str] = attrs.field(kw_only=True, default=())
-    adapter: Adapter | None = attrs.field(kw_only=True, default=None)
+    adapter: Adapter | None = attrs.field(kw_only=True, default=None, validator=attrs.validators.optional(_opens))
 
     def __attrs_post_init__(self) -> None:
         as_table(self.handlers)  # a handler that cannot be called is told now, not at the first message
