@@ -254,6 +254,18 @@ async def test_after_a_long_wait_an_answer_is_missed_as_soon_as_before_it(impost
     assert error.in_doubt
 
 
+async def test_the_end_of_a_wait_does_not_hurry_the_settlement_before_it(impostor: Impostor, opened: Opener) -> None:
+    """A connection that has waited long enough is half-closed; what else it owes may take its time."""
+    async with impostor({}) as broker, opened(broker.url()) as queue:
+        delivery = await take(queue)
+        broker.pause = 1.5
+        settling = asyncio.ensure_future(settle(queue, delivery, Ack()))
+        await asyncio.sleep(0)
+
+        assert not await queue.receive(1, timedelta(milliseconds=100))
+        assert await settling is None
+
+
 async def test_a_loop_that_is_kept_from_sending_does_not_take_that_for_silence(
     impostor: Impostor, opened: Opener
 ) -> None:

@@ -152,7 +152,8 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._leaving = True
         self._transport.write_eof()
-        self._timeout = min(self._timeout, CLOSE_LIMIT)
+        if len(self._asked) <= 1:  # a settlement before the reserve that waits is not hurried
+            self._timeout = min(self._timeout, CLOSE_LIMIT)
         for asked in self._asked:
             asked.patience, asked.asked_at = 0.0, self._loop.time()
         self._look()

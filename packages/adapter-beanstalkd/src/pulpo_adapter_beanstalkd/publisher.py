@@ -22,7 +22,7 @@ from .server import STOPPED, LogWatch, promised
 #: Seconds between looks at whether beanstalkd still writes its log, while jobs are put.
 LOOK_EVERY: Final = 2.0
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pulpo.adapter.beanstalkd")
 
 
 class BeanstalkdPublisher:
@@ -109,7 +109,7 @@ class BeanstalkdPublisher:
         if not isinstance(stats, dict):
             return
         stopped = self._watch.has_stopped(stats)
-        if stopped:
+        if stopped and self._capabilities.durability != STOPPED:
             _log.error("tube %s: %s", self._tube, STOPPED)
             self._capabilities = attrs.evolve(self._capabilities, durability=STOPPED)
         elif stopped is False:

@@ -49,7 +49,7 @@ _FIRST: Final = Count(1, 0)
 
 _NOTHING_READY: Final = (greenstalk.TimedOutError, greenstalk.DeadlineSoonError)
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pulpo.adapter.beanstalkd")
 
 
 class Reception:

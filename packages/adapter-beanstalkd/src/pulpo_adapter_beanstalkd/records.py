@@ -51,7 +51,7 @@ RECORD_PRIORITY: Final = greenstalk.DEFAULT_PRIORITY
 #: Longer texts are cut, so that a record fits into any sensible job size.
 TEXT_LIMIT: Final = 2_000
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pulpo.adapter.beanstalkd")
 
 
 def fingerprint(body: bytes) -> str:

@@ -49,7 +49,7 @@ from .records import Burial, Records, fingerprint
 #: Shorter delays of a retry are raised to this; see above.
 MIN_RETRY_DELAY: Final = timedelta(seconds=1)
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pulpo.adapter.beanstalkd")
 
 
 @attrs.define(slots=True, eq=False)
