@@ -457,3 +457,29 @@ def test_settings_of_the_application_are_told_from_those_it_leaves_to_others():
     own = Settings(queue=URL)
     assert settings_of(PulpoContainer(settings=providers.Object(own))) is own
     assert pulpo_of(PulpoContainer()) is not None
+
+
+def _fails():
+    raise KeyError("no such file")
+
+
+async def _later():
+    return Settings(queue=URL)
+
+
+@pytest.mark.parametrize(
+    ("provider", "text"),
+    [
+        pytest.param(providers.Callable(_fails), "fails to make its settings: KeyError: 'no such file'", id="fails"),
+        pytest.param(providers.Object({"queue": URL}), "its settings: Error: .* is not an instance of", id="a dict"),
+        pytest.param(
+            providers.Coroutine(_later), "to make its settings .*opened asynchronously", id="not there at once"
+        ),
+    ],
+)
+def test_settings_that_cannot_be_made_are_told_as_the_application_s(provider, text):
+    async def main():
+        settings_of(PulpoContainer(settings=provider))
+
+    with pytest.raises(ApplicationError, match=text):
+        virtual_time(main)()

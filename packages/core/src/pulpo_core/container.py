@@ -186,16 +186,20 @@ def manager_of(container: Container | type[Container], *, settings: Settings | N
     if settings is not None:
         pulpo.settings.override(providers.Object(settings))
     _check(container)
-    dispatcher = _made(pulpo.dispatcher)
+    dispatcher = _made(pulpo.dispatcher, "its dispatcher")
     _check_injected(container, dispatcher)
     around = (lambda _: resources_of(container), lambda _: pulpo.publisher())
     return Manager(dispatcher, around=around, **options)
 
 
 def settings_of(container: Container) -> Settings | None:
-    """The settings that the application gives pulpo itself; `None` if it leaves them to whoever runs it."""
+    """The settings that the application gives pulpo itself; `None` if it leaves them to whoever runs it.
+
+    Raises:
+        ApplicationError: the container has no such part, or its provider fails.
+    """
     provider = pulpo_of(container).settings
-    found: Settings | None = provider() if provider.overridden else None
+    found: Settings | None = _made(provider, "its settings") if provider.overridden else None
     return found
 
 
@@ -242,17 +246,17 @@ def _check_injected(container: Container, dispatcher: Dispatcher) -> None:
                 )
 
 
-def _made(provider: Provider) -> Any:
+def _made(provider: Provider, what: str) -> Any:
     try:
         made = provider()
     except PulpoError:
         raise
     except Exception as error:
-        raise ApplicationError(f"the container fails to make its dispatcher: {error_text(error)}") from error
+        raise ApplicationError(f"the container fails to make {what}: {error_text(error)}") from error
     if inspect.isawaitable(made):
         raise ApplicationError(
-            "the dispatcher depends on a resource that is opened asynchronously: let handlers depend on it, which are"
-            " asked for when it is open, and neither settings nor middleware"
+            f"to make {what} the container depends on a resource that is opened asynchronously: let handlers depend on"
+            " it, which are asked for when it is open, and neither settings nor middleware"
         )
     return made
 
