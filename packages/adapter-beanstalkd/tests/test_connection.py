@@ -84,6 +84,20 @@ async def test_whoever_cannot_wait_takes_along_what_was_asked_before_in_one_writ
     connection.end("done")
 
 
+async def test_an_answer_that_comes_in_many_pieces_is_not_taken_for_silence() -> None:
+    """A large body takes its time on a slow network; while it comes in, the connection is alive."""
+    connection = Connection(Address(host="nowhere"), timeout=0.3)
+    connection.connection_made(Noting())
+    asked = connection.ask([RESERVE_NOW])
+    for piece in (b"RESERVED 1 4\r\n", b"b", b"o", b"d", b"y", b"\r\n"):
+        await asyncio.sleep(0.1)
+        connection.data_received(piece)
+    (job,) = await asked
+    connection.end("done")
+
+    assert job.body == b"body"
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "temporary", "in_doubt"),
     [

@@ -6,7 +6,7 @@ when a connection ends, what was sent and not answered is `Lost`, and whether it
 not known. No connection comes back to life; the next call opens another.
 
 Deadlines here are of the event loop's own clock, since they are about a real socket: a connection
-that owes answers and has given none for its `timeout` is taken for dead, half-open ones included.
+that owes answers and has sent nothing for its `timeout` is taken for dead, half-open ones included.
 """
 
 from __future__ import annotations
@@ -182,14 +182,12 @@ class Connection(asyncio.Protocol):
         """Answers have come in, whole or in part."""
         if self.ended:
             return
-        unanswered = len(self._pipeline)
+        self._progress = self._loop.time()
         try:
             complete = self._pipeline.hear(data)
         except Rubbish as error:
             self.end(f"{self.address} answered something that is not beanstalkd's protocol: {error}")
             return
-        if len(self._pipeline) < unanswered:
-            self._progress = self._loop.time()
         for exchange in complete:
             if self.ended:  # by an answer to an earlier one, which has answered them all
                 return

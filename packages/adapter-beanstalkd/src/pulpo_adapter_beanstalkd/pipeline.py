@@ -146,10 +146,6 @@ class Pipeline:
         self._heard = 0  # its length
         self._reserve_now = self._note(RESERVE_NOW)
 
-    def __len__(self) -> int:
-        """How many commands are not answered yet."""
-        return len(self._said)
-
     def say(self, commands: Sequence[Command]) -> tuple[bytes, Exchange]:
         """The bytes that say *commands*, to be sent before those of any later call; and what will hold the answers."""
         exchange = Exchange(len(commands))
