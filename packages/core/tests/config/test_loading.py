@@ -1,5 +1,6 @@
 """Where settings come from, which of them is stronger, and how wrong ones are told."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -216,6 +217,25 @@ def test_a_dotenv_with_a_line_that_is_none_is_named_and_nothing_else_is_said(her
         load_settings()
 
     assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def closed(here):
+    """A directory for an ordinary user, whom directories can be closed to."""
+    load_settings()  # imports what it needs while its files may be read
+    here.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield here
+    if root:
+        os.seteuid(0)
+    here.chmod(0o700)
+
+
+def test_settings_of_a_directory_that_may_not_be_entered_are_not_taken_for_none(closed):
+    with pytest.raises(WrongSettings, match=f"^{closed}: may not be entered"):
+        load_settings(closed)
 
 
 def test_a_directory_called_dotenv_is_somebody_s_environment(here):

@@ -93,6 +93,7 @@ def read_settings(
     """
     _check_installed()
     here = directory or Path.cwd()
+    _check_open(here)
     documents = _documents(here, files)
     dotenv = here / ".env"
     names = route_names(documents, [*os.environ, *dotenv_variables(dotenv)])
@@ -123,6 +124,16 @@ def _check_installed() -> None:
         import typed_settings  # noqa: F401, PLC0415 - of the extra
     except ImportError as error:
         raise ConfigurationError("settings files need an extra: pip install 'pulpo-core[config]'") from error
+
+
+def _check_open(directory: Path) -> None:
+    """Who comes by `su` or `sudo` is often where he may not look."""
+    try:
+        (directory / ".env").stat()
+    except PermissionError:
+        raise WrongSettings([f"{directory}: may not be entered, so nobody knows its settings: go elsewhere"]) from None
+    except OSError:
+        return  # there is none, or it cannot be read, which is told where it is
 
 
 def _documents(directory: Path, files: Iterable[Path]) -> list[Document]:
