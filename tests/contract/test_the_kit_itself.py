@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from pulpo_core import Envelope, State
+from pulpo_core import Envelope, State, Unavailable
 from pulpo_core.adapters.memory import MemoryAdapter
 from pulpo_core.testing import CLAUSES, Finding, Harness, SeededJitter, Skipped, run_clause, try_clauses
 from tests.contract.faults import CAUGHT, Faulty, FaultyAdapter
@@ -104,6 +104,22 @@ def test_a_wrapper_without_a_fault_breaks_nothing(clause):
         harness.run(run_clause(clause, harness))
     except Skipped as skipped:
         pytest.skip(str(skipped))
+
+
+class Reconnects(Faulty):
+    """Says once that it is away when its connection was cut: no fault."""
+
+    cut = False
+
+    async def publish(self, batch):
+        self.cut, was_cut = False, self.cut
+        return [Unavailable("the connection was cut") for _ in batch] if was_cut else await self._queue.publish(batch)
+
+
+def test_a_queue_may_say_once_that_its_connection_was_cut():
+    reconnects = Broken(Reconnects)
+
+    reconnects.run(run_clause(BY_ID["C161"], reconnects))
 
 
 def test_a_broken_clause_says_what_was_promised():

@@ -13,7 +13,7 @@ import attrs
 
 from pulpo_core.domain.capabilities import Capabilities
 from pulpo_core.domain.envelope import Delivery, Envelope
-from pulpo_core.domain.errors import AdapterError
+from pulpo_core.domain.errors import AdapterError, Unavailable
 from pulpo_core.domain.lifecycle import State
 from pulpo_core.domain.settlement import Ack, Retry, Settlement
 from pulpo_core.ports.adapter import Queue, Record, Settling
@@ -190,10 +190,16 @@ class Bench:
         return self.envelope(body, not_before=self.clock.now() + timedelta(seconds=seconds), **fields)
 
     async def publish(self, *envelopes: Envelope, queue: Queue | None = None) -> list[str]:
-        """Publish all and give back their ids; each must be confirmed."""
+        """Publish all and give back their ids; each must be confirmed.
+
+        Raises:
+            Unavailable: the queue is away for the moment.
+        """
         answers = await self.call((queue or self.queue).publish(envelopes))
         assert len(answers) == len(envelopes), "publish answers for each envelope"
         for answer in answers:
+            if isinstance(answer, Unavailable):
+                raise answer
             assert isinstance(answer, str), f"publish refused: {answer!r}"
         return [str(answer) for answer in answers]
 
