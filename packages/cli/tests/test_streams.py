@@ -1,5 +1,6 @@
 """Streams that are not as they should be, and signals that come before anything else."""
 
+import json
 import os
 import signal
 import socket
@@ -57,6 +58,16 @@ def test_a_stream_that_knows_no_lines_gets_dashes() -> None:
     assert status == 0
     assert "-----" in out
     assert "\\u" not in out
+
+
+def test_a_log_in_json_is_json_in_every_encoding(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text("async def work(message): ...\n")
+    queue = f"file://{tmp_path}/\N{OCTOPUS}.db"
+    working = ("run", "--queue", queue, "--handler", "jobs:work", "--burst", "--log-format", "json")
+    status, _, err = run(*working, PYTHONIOENCODING="ascii", PYTHONPATH=str(tmp_path))
+
+    assert status == 0
+    assert {json.loads(line).get("route") for line in err.splitlines()} == {queue, None}
 
 
 def test_what_has_nothing_like_it_gets_its_code() -> None:

@@ -13,7 +13,7 @@ import attrs
 import structlog
 from structlog.typing import EventDict
 
-from .output import at_terminal
+from .output import at_terminal, speaks_utf8
 from .session import session
 from .units import printable
 
@@ -110,7 +110,7 @@ def _json() -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(ensure_ascii=not speaks_utf8(sys.stderr)),
         ],
     )
 

@@ -20,7 +20,7 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """Write *value* as one line of JSON, or indented when a person looks at it."""
-    text = json.dumps(value, ensure_ascii=not _speaks_utf8(), indent=2 if at_terminal(sys.stdout) else None)
+    text = json.dumps(value, ensure_ascii=not speaks_utf8(sys.stdout), indent=2 if at_terminal(sys.stdout) else None)
     print(printable(text, written=_as_in_json))
 
 
@@ -28,8 +28,9 @@ def _as_in_json(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
-def _speaks_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+def speaks_utf8(stream: Any) -> bool:
+    """Whether every character can be written to *stream* as it is, and none has to be written out for JSON."""
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def note(text: str) -> None:
