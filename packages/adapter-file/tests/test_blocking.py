@@ -1,14 +1,15 @@
 """Publishing in the calling thread: as durable and as careful as through the writer's, and never in anybody's way."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -348,12 +349,97 @@ def torn_away(*_: object) -> None:
 async def test_a_transaction_that_was_left_open_is_undone(path: Path) -> None:
     async with opened_now(path) as queue, open_calls(Settings.of(f"file://{path}"), SystemClock()) as (calls, _):
         await queue.publish([JOB])
-        await published(queue)
-        committer = calls.writer.workplace.committer
-        assert committer is not None
-        committer.store.connection.execute("BEGIN IMMEDIATE")
-        committer.store.connection.execute("DELETE FROM message")
+        for number in (2, 3):
+            await published(queue)
+            leave_open(calls)
 
-        assert await queue.publish([JOB]) == ["3"]
-
+            assert (await queue.stats()).ready == number
     assert stored(path) == {1, 2, 3}
+
+
+def leave_open(calls: Calls) -> None:
+    committer = calls.writer.workplace.committer
+    assert committer is not None
+    committer.store.connection.execute("BEGIN IMMEDIATE")
+    committer.store.connection.execute("DELETE FROM message")
+
+
+async def test_the_writer_undoes_it_though_nobody_asks_for_anything(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else SQLite's lock would keep other processes out."""
+    async with opened_now(path) as queue, open_calls(Settings.of(f"file://{path}"), SystemClock()) as (calls, _):
+        await queue.publish([JOB])
+        await published(queue)
+        leave_open(calls)
+        with monkeypatch.context() as patched:
+            patched.setattr(FileLock, "take_if_free", torn_away)
+            with pytest.raises(Interrupted):
+                await published(queue)
+
+        await until(lambda: can_write(path))
+
+
+def can_write(path: Path) -> bool:
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+class Calling(SystemClock):
+    """A clock that calls something whenever it is read, which the file queue does in its transactions."""
+
+    def __init__(self) -> None:
+        self.called: Callable[[], object] = lambda: None
+
+    def now(self) -> datetime:
+        self.called()
+        return super().now()
+
+
+async def test_a_handler_that_publishes_in_the_midst_of_it_is_refused_at_once(path: Path) -> None:
+    """It would wait for the thread that it interrupts."""
+    refusals: list[str] = []
+    clock = Calling()
+    async with FileAdapter().open(f"file://{path}", clock=clock, jitter=SystemJitter()) as queue:
+        assert isinstance(queue, FileQueue)
+
+        def handle() -> None:
+            with pytest.raises(AdapterError) as refusal:
+                queue.publish_blocking([JOB])
+            refusals.append(str(refusal.value))
+
+        await queue.publish([JOB])
+        await published(queue)
+        clock.called = handle
+        answer = await published(queue)
+        clock.called = lambda: None
+
+        assert answer == ["3"]
+        assert "a signal handler cannot publish while its thread does" in refusals[0]
+        assert await published(queue) == ["4"]
+
+
+async def test_what_is_stored_is_confirmed_even_where_nobody_can_be_woken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be published again."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with opened_now(path) as queue:
+        await queue.publish([JOB])
+        await published(queue)
+        waiting = path.with_name("shop.db.wake")
+        waiting.mkdir()
+        (waiting / "of-another-process").touch()
+        monkeypatch.setattr("socket.socket", refused)
+
+        assert await published(queue) == ["3"]
+        assert await queue.publish([JOB]) == ["4"]

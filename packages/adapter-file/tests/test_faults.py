@@ -393,7 +393,7 @@ async def test_a_stopped_process_that_holds_the_lock_is_waited_for_in_vain_only_
         frozen = await start("freeze", url)
         await frozen.until("holding")
 
-        with pytest.raises(Unavailable, match="other processes held its lock") as refusal:
+        with pytest.raises(Unavailable, match="others held its lock") as refusal:
             await queue.publish([Envelope(body=b"{}", uid="meanwhile")])
         assert not refusal.value.in_doubt
 

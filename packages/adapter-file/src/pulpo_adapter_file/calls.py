@@ -82,7 +82,7 @@ class Calls:
 
     def _overdue(self, submission: Submission) -> Unavailable:
         in_doubt = not self.writer.withdraw(submission)
-        what = "the disk did not answer" if in_doubt else "other processes held its lock"
+        what = "the disk did not answer" if in_doubt else "others held its lock"
         return Unavailable(f"queue file {self.desk.settings.path}: {what} for {self._timeout:g} s", in_doubt=in_doubt)
 
     def close(self) -> None:

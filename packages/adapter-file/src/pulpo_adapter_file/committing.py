@@ -135,8 +135,7 @@ class Committer:
             Exception: whatever *work* or SQLite raises; nothing was changed.
         """
         connection = self.store.connection
-        if connection.in_transaction:  # somebody's signal handler has raised in the midst of the last one
-            connection.execute("ROLLBACK")
+        self.undo()  # somebody's signal handler may have raised in the midst of the last one
         self.store.synchronous("FULL" if flush else "NORMAL")
         transaction = Transaction(connection)
         try:
@@ -146,8 +145,7 @@ class Committer:
             result = work(transaction)
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:  # some errors have rolled back already
-                connection.execute("ROLLBACK")
+            self.undo()
             raise
         if flush:
             self.store.room.note()
@@ -155,6 +153,11 @@ class Committer:
         self.weight += transaction.weight
         self.stirred |= transaction.stirred
         return result
+
+    def undo(self) -> None:
+        """Roll the transaction back that is open, if one is: some errors have rolled it back already."""
+        if self.store.connection.in_transaction:
+            self.store.connection.execute("ROLLBACK")
 
     def checkpoint(self) -> bool:
         """Bring the log into the file; whether that could be done now. Later will do as well."""

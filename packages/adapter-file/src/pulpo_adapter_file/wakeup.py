@@ -102,18 +102,22 @@ class Bell:
         return self._names
 
     def _send(self, name: str, message: bytes) -> None:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
         try:
             address = self._directory.address(name)
             if address is not None:
-                self._socket.sendto(message, address)
+                self._open().sendto(message, address)
         except _GONE:
             with contextlib.suppress(OSError):
                 (self._directory.path / name).unlink()  # of a process that was killed
         except OSError:
-            pass  # its buffer is full, so it will look anyway; or it is not ours to ring for
+            pass  # its buffer is full, so it will look anyway; or it is not ours to ring for; or there is no socket
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            opened.setblocking(False)
+            self._socket = opened
+        return self._socket
 
     def close(self) -> None:
         """Let go of the socket."""

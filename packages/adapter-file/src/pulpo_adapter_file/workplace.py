@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from pulpo_core import PulpoError, Unavailable
+from pulpo_core import AdapterError, PulpoError, Unavailable
 
 from .committing import Committer
 from .desk import Desk
@@ -52,6 +52,7 @@ class Workplace:
         self._timeout = timeout
         self._lock = FileLock(path)  # the writer's
         self._lock_here = FileLock(path)  # of all others, in their turn
+        self._visitor: int | None = None  # which of them has the turn now
         self._bell = Bell(path)
         self._listeners: dict[object, tuple[Desk, asyncio.AbstractEventLoop, Ear]] = {}
         self._worked = False  # since the last round of housekeeping
@@ -86,6 +87,8 @@ class Workplace:
     def let_go(self) -> None:
         """Undo what was begun by a thread that somebody's signal handler has torn away from here."""
         with self.turn:
+            if self.committer is not None:
+                self.committer.undo()
             if self._lock_here.is_held:
                 self._lock_here.release()
 
@@ -99,20 +102,27 @@ class Workplace:
 
         Raises:
             Unavailable: it is in doubt whether it was done.
+            AdapterError: this thread does something here already, and a signal handler has interrupted it.
         """
         if self.turn.locked():
+            if self._visitor == threading.get_ident():  # whoever waits for the turn here waits for itself
+                raise AdapterError(f"queue file {self.path}: a signal handler cannot publish while its thread does")
             return None
         with self.turn:  # no exception of a signal handler gets in between taking it and giving it back
-            committer = self.committer
-            if committer is None:
-                return None
+            self._visitor = threading.get_ident()
             try:
-                answer = self._do_alone(committer, operation) if self._can_begin(committer) else None
+                return None if self.committer is None else self._visit(self.committer, operation)
             finally:
-                self._lock_here.release()
-            if answer is not None:
-                self._tell(committer)
-            return answer
+                self._visitor = None
+
+    def _visit(self, committer: Committer, operation: Operation) -> Any:
+        try:
+            answer = self._do_alone(committer, operation) if self._can_begin(committer) else None
+        finally:
+            self._lock_here.release()
+        if answer is not None:
+            self._tell(committer)
+        return answer
 
     def _can_begin(self, committer: Committer) -> bool:
         try:

@@ -105,6 +105,7 @@ class Writer:
 
         Raises:
             Unavailable: it is in doubt whether it was done.
+            AdapterError: a signal handler asks for it, and its thread does something here already.
         """
         self.check_process()
         if self._pending or not self._inbox.empty():

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -348,3 +350,58 @@ def test_what_is_torn_away_by_a_signal_is_told_as_in_doubt():
     [event] = watch.of(PublishFailed)
     assert event.error.in_doubt
     assert not watch.of(Published)
+
+
+def test_a_signal_handler_may_publish_whatever_it_interrupts():
+    """Here it strikes while something is being handed to the loop."""
+    ids, publishers = [], []
+
+    class Adapter(MemoryAdapter):
+        @asynccontextmanager
+        async def open(self, url, *, clock, jitter):
+            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
+                publish = queue.publish
+
+                def interrupted(batch):
+                    if publishers:
+                        ids.append(publishers.pop().publish(Message()).id)
+                    return publish(batch)
+
+                queue.publish = interrupted
+                yield queue
+
+    def work(publisher):
+        ids.append(publisher.publish(Message()).id)
+
+    with open_publisher_sync(fresh_url(), adapter=Adapter()) as publisher:
+        publishers.append(publisher)
+        thread = threading.Thread(target=work, args=[publisher], daemon=True)
+        thread.start()
+        thread.join(20)
+        assert len(set(ids)) == 2
+
+
+LEFT_OPEN = """
+import sys
+from pulpo_core import AdapterError, Message, open_publisher_sync
+
+context = open_publisher_sync("memory://left-open")
+publisher = context.__enter__()
+
+class Last:
+    def __del__(self):
+        try:
+            publisher.publish(Message())
+        except AdapterError as error:
+            print(error)
+
+sys.modules["last"] = Last()
+"""
+
+
+def test_an_interpreter_that_ends_waits_for_none_of_its_threads():
+    """They do nothing any more, and whoever keeps a publisher as long as the application runs may never close it."""
+    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "the interpreter is ending" in ended.stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -69,7 +70,7 @@ class _Crossing:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may publish
         self._closed = False
 
     def check(self) -> None:
@@ -84,7 +85,13 @@ class _Crossing:
             raise AdapterError("this publisher is closed")
 
     def result(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What *work* returns when it is done in the loop; blocks the calling thread."""
+        """What *work* returns when it is done in the loop; blocks the calling thread.
+
+        Raises:
+            AdapterError: the loop does not run any more.
+        """
+        if sys.is_finalizing():
+            raise AdapterError("the interpreter is ending: its threads do nothing any more")
         with self._lock:  # so that nothing is begun once it is being closed, which nobody would ever finish
             self.check()
             future = asyncio.run_coroutine_threadsafe(work(), self._loop)
@@ -95,10 +102,15 @@ class _Crossing:
 
     def close(self) -> None:
         """Begin nothing more; called when its context ends."""
-        if os.getpid() != self._process:
-            return  # nothing is begun here anyway, and a thread that does not exist here may hold the lock
+        if not _goes_on(self._process):
+            return  # nothing is begun here anyway, and a thread that does nothing any more may hold the lock
         with self._lock:
             self._closed = True
+
+
+def _goes_on(process: int) -> bool:
+    """Whether the threads of *process* run here: not in a forked child, and not when the interpreter ends."""
+    return os.getpid() == process and not sys.is_finalizing()
 
 
 class _BlockingQueue:
@@ -199,8 +211,8 @@ class _Background:
 
     def close(self) -> None:
         """Close it, and end what somebody has left behind."""
-        if os.getpid() != self._process:
-            return  # after a fork it is still its parent's, whose thread does not exist here
+        if not _goes_on(self._process):
+            return  # nobody would ever answer
         _, loop = self._opened.result()
         loop.call_soon_threadsafe(self._enough.set)
         self._thread.join()
