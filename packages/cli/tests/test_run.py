@@ -284,6 +284,15 @@ def test_what_cannot_be_run_is_one_line_and_its_status(
     assert line.format(jobs=jobs) in outcome.complaint
 
 
+def test_an_application_is_not_made_by_a_coroutine(pulpo: Pulpo, application: Application) -> None:
+    name = application("async def make(): ...\n")
+
+    outcome = pulpo("run", f"{name}:make")
+
+    assert outcome.status == 4
+    assert f"APP {name}:make is a coroutine function" in outcome.complaint
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [

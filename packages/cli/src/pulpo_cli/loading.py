@@ -55,6 +55,11 @@ def _made_by(factory: Any, reference: str) -> Any:
             f"APP {reference} takes arguments ({', '.join(wanted)}), and a function that makes an application takes"
             f" none; a handler is given by --handler TYPE={reference}"
         )
+    if inspect.iscoroutinefunction(factory):
+        raise ApplicationError(
+            f"APP {reference} is a coroutine function, and one that makes an application is a plain one; a handler is"
+            f" given by --handler TYPE={reference}"
+        )
     return call(factory, where=f"APP {reference}")
 
 
