@@ -38,6 +38,14 @@ def test_messages_are_brought_over_and_what_is_none_is_named(pulpo: Pulpo, legac
     assert sorted(legacy.rglob("*")) == before
 
 
+def test_where_nothing_is_brought_over_nothing_is_counted(pulpo: Pulpo, tmp_path: Path, target: str) -> None:
+    (tmp_path / "1700000004.25_4.message").write_text("{")
+
+    outcome = pulpo("import-legacy", str(tmp_path), "--queue", target)
+
+    assert (outcome.status, outcome.out) == (1, "")
+
+
 def test_a_dry_run_makes_nothing(pulpo: Pulpo, legacy: Path, target: str) -> None:
     outcome = pulpo("import-legacy", str(legacy), "--queue", target, "--dry-run")
 

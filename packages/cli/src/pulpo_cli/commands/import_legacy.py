@@ -42,7 +42,8 @@ def import_legacy(directory: Path, queue: str, *, dry_run: bool, remove: bool, y
     if as_json:
         say_json(_document(report))
     else:
-        print_facts({name: number(getattr(report, name)) for name in _COUNTS if getattr(report, name)})
+        if counts := {name: number(getattr(report, name)) for name in _COUNTS if getattr(report, name)}:
+            print_facts(counts)
         note(f"{plural(report.imported, 'message')} {'would be imported' if dry_run else 'imported'}")
     for each in report.unreadable:
         complain(f"{each.path}: {errors.one_line(each.why)}")
