@@ -381,6 +381,59 @@ def test_a_signal_handler_may_publish_whatever_it_interrupts():
         assert len(set(ids)) == 2
 
 
+def test_nobody_publishes_in_the_thread_that_would_have_to_answer():
+    """Such as a handler of logs that publishes them, and is told of something by the loop itself."""
+    errors, publishers = [], []
+
+    async def publish_too(method, batch):
+        with pytest.raises(AdapterError) as refusal:
+            publishers[0].publish(Message())
+        errors.append(str(refusal.value))
+        return await method(batch)
+
+    def work(publisher):
+        publishers.append(publisher)
+        publisher.publish(Message())
+
+    with open_publisher_sync(fresh_url(), adapter=FaultyAdapter(publish=publish_too)) as publisher:
+        thread = threading.Thread(target=work, args=[publisher], daemon=True)
+        thread.start()
+        thread.join(20)
+        assert len(errors) == 1
+        assert "would wait for itself" in errors[0]
+
+
+def test_who_is_torn_away_while_it_opens_leaves_nothing_open():
+    closed, go_on = [], threading.Event()
+
+    class Adapter(MemoryAdapter):
+        @asynccontextmanager
+        async def open(self, url, *, clock, jitter):
+            async with MemoryAdapter.open(self, url, clock=clock, jitter=jitter) as queue:
+                os.kill(os.getpid(), signal.SIGALRM)
+                await asyncio.to_thread(go_on.wait, 20)
+                try:
+                    yield queue
+                finally:
+                    closed.append(url)
+
+    def torn_away(*_):
+        raise KeyError
+
+    before = signal.signal(signal.SIGALRM, torn_away)
+    try:
+        with pytest.raises(KeyError), open_publisher_sync(fresh_url(), adapter=Adapter()):
+            raise AssertionError
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "pulpo-publisher":
+            thread.join(10)
+
+    assert closed
+
+
 LEFT_OPEN = """
 import sys
 from pulpo_core import AdapterError, Message, open_publisher_sync

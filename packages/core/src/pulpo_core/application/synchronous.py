@@ -67,8 +67,9 @@ def _outcome(work: Coroutine[Any, Any, T]) -> T:
 class _Crossing:
     """The way from any thread to the loop in which the queue is open, until it is closed."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: int | None) -> None:
         self._loop = loop
+        self._thread = thread  # in which it runs
         self._process = os.getpid()
         self._lock = threading.RLock()  # a signal handler may publish
         self._closed = False
@@ -88,10 +89,12 @@ class _Crossing:
         """What *work* returns when it is done in the loop; blocks the calling thread.
 
         Raises:
-            AdapterError: the loop does not run any more.
+            AdapterError: it would never be done.
         """
         if sys.is_finalizing():
             raise AdapterError("the interpreter is ending: its threads do nothing any more")
+        if threading.get_ident() == self._thread:
+            raise AdapterError("this is the thread of this publisher's own loop, which would wait for itself")
         with self._lock:  # so that nothing is begun once it is being closed, which nobody would ever finish
             self.check()
             future = asyncio.run_coroutine_threadsafe(work(), self._loop)
@@ -205,9 +208,13 @@ class _Background:
         Raises:
             PulpoError: it cannot be opened.
         """
-        self._thread.start()
-        queue, loop = self._opened.result()
-        return queue, _Crossing(loop)
+        try:
+            self._thread.start()
+            queue, loop = self._opened.result()
+        except BaseException:
+            self._opened.cancel()  # if a signal handler has raised: what is opened now is closed again
+            raise
+        return queue, _Crossing(loop, self._thread.ident)
 
     def close(self) -> None:
         """Close it, and end what somebody has left behind."""
