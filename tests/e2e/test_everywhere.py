@@ -153,7 +153,7 @@ COMMANDS: list[list[str]] = [
     ["purge", "--state", "ready", "--yes"],
     ["buried", "list"],
     ["buried", "kick", "--all", "--yes"],
-    ["move", "--to", "memory://elsewhere", "--yes"],
+    ["move", "--to", "file:///tmp/elsewhere.db", "--yes"],
     ["run", "--handler", "jobs:charge", "--burst"],
 ]
 

@@ -1,6 +1,7 @@
 """`pulpo move`: the accounts of what was taken, put and refused."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,17 @@ def test_a_queue_is_not_moved_to_itself(pulpo: Pulpo, url: str) -> None:
 
     assert (outcome.status, outcome.out) == (2, "")
     assert "the same queue" in outcome.complaint
+
+
+def test_nothing_is_moved_to_where_it_would_be_gone(pulpo: Pulpo, tmp_path: Path) -> None:
+    source = f"file://{tmp_path}/shop.db"
+    assert pulpo("publish", "--queue", source, "--payload", "x").status == 0
+
+    outcome = pulpo("move", "--queue", source, "--to", "memory://elsewhere", "--yes")
+
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "ends with this command" in outcome.complaint
+    assert pulpo("stats", "--queue", source, "--json").json["ready"] == 1
 
 
 def test_two_urls_of_one_queue_are_noticed_however_little_is_remembered_of_a_long_move(

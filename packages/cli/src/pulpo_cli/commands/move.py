@@ -15,7 +15,7 @@ from pulpo_cli.options import QUEUE, json_option, queue_option, yes_option
 from pulpo_cli.output import complain, confirmed, note, say, say_json
 from pulpo_cli.progress import progress
 from pulpo_cli.units import plural
-from pulpo_core import Queue, StopSignals, open_queue, status_of
+from pulpo_core import Queue, StopSignals, open_queue, scheme_of, status_of
 
 _TOLD = 10  # of the messages that the other queue refused
 
@@ -36,6 +36,8 @@ def move(queue: str, to: str, **options: Any) -> int:
     """
     if queue == to:
         raise click.UsageError("--to names the same queue as --queue")
+    if scheme_of(to) == "memory" != scheme_of(queue):
+        raise click.UsageError(f"--to {to}: a queue in memory ends with this command, and what was moved there with it")
     run = MoveRun(queue, to, **options)
     try:
         status = asyncio.run(run.work())
