@@ -17,7 +17,7 @@ import pytest
 from pulpo_adapter_file import FileAdapter, workplace
 from pulpo_adapter_file.calls import Calls
 from pulpo_adapter_file.locking import FileLock
-from pulpo_adapter_file.operations import MOST_AT_ONCE, Change
+from pulpo_adapter_file.operations import MOST_AT_ONCE, Change, Look
 from pulpo_adapter_file.queue import FileQueue, open_calls
 from pulpo_adapter_file.settings import Settings
 from pulpo_core import (
@@ -406,10 +406,15 @@ async def test_a_handler_that_publishes_in_the_midst_of_it_is_refused_at_once(pa
     """It would wait for the thread that it interrupts."""
     refusals: list[str] = []
     clock = Calling()
-    async with FileAdapter().open(f"file://{path}", clock=clock, jitter=SystemJitter()) as queue:
+    settings = Settings.of(f"file://{path}")
+    async with (
+        FileAdapter().open(f"file://{path}", clock=clock, jitter=SystemJitter()) as queue,
+        open_calls(settings, SystemClock()) as (calls, _),
+    ):
         assert isinstance(queue, FileQueue)
 
         def handle() -> None:
+            calls.ask(Look(calls.desk, lambda _: None))  # even while others wait for the writer
             with pytest.raises(AdapterError) as refusal:
                 queue.publish_blocking([JOB])
             refusals.append(str(refusal.value))

@@ -94,6 +94,15 @@ class Workplace:
 
     # --- the work of others ---
 
+    def check_thread(self) -> None:
+        """Refuse a signal handler that has interrupted its thread here: it would wait for itself.
+
+        Raises:
+            AdapterError: the calling thread does something here already.
+        """
+        if self._visitor == threading.get_ident():
+            raise AdapterError(f"queue file {self.path}: a signal handler cannot publish while its thread does")
+
     def do_if_free(self, operation: Operation) -> Any:
         """The answer to *operation*, which changes the file.
 
@@ -102,11 +111,8 @@ class Workplace:
 
         Raises:
             Unavailable: it is in doubt whether it was done.
-            AdapterError: this thread does something here already, and a signal handler has interrupted it.
         """
         if self.turn.locked():
-            if self._visitor == threading.get_ident():  # whoever waits for the turn here waits for itself
-                raise AdapterError(f"queue file {self.path}: a signal handler cannot publish while its thread does")
             return None
         with self.turn:  # no exception of a signal handler gets in between taking it and giving it back
             self._visitor = threading.get_ident()

@@ -108,6 +108,7 @@ class Writer:
             AdapterError: a signal handler asks for it, and its thread does something here already.
         """
         self.check_process()
+        self.workplace.check_thread()
         if self._pending or not self._inbox.empty():
             return None
         try:
