@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ from pulpo_adapter_file.calls import Calls
 from pulpo_adapter_file.operations import Change
 from pulpo_adapter_file.queue import FileQueue, open_calls
 from pulpo_adapter_file.settings import Settings
+from pulpo_adapter_file.transaction import Transaction
 from pulpo_core import (
     Ack,
     AdapterError,
@@ -449,6 +451,42 @@ async def test_a_forked_child_may_not_use_what_its_parent_opened(path: Path) -> 
 
         assert status == 0
         assert await queue.publish([Envelope(body=b"{}")]) == ["2"], "the parent goes on"
+
+
+async def test_a_child_that_was_forked_in_the_midst_of_a_transaction_may_open_the_file_anew(path: Path) -> None:
+    begun = threading.Event()
+
+    def work(transaction: Transaction) -> None:
+        transaction.change("UPDATE meta SET value = value")
+        begun.set()
+        time.sleep(0.3)
+
+    async with opened_calls(path) as (calls, queue), asyncio.TaskGroup() as group:
+        await queue.publish([Envelope(body=b"{}")])
+        changing = group.create_task(outcome(calls.ask(Change(calls.desk, work))))
+        await asyncio.to_thread(begun.wait, 10)
+        status = in_a_child_of_its_own(path)
+
+        assert status == 0
+        await changing
+        assert await queue.publish([Envelope(body=b"{}")]) == ["3"], "the parent goes on"
+
+
+def in_a_child_of_its_own(path: Path) -> int:
+    """0 if the child could publish through a queue that it has opened."""
+
+    async def publish() -> None:
+        url = f"file://{path}?timeout=3s"
+        async with FileAdapter().open(url, clock=SystemClock(), jitter=SystemJitter()) as queue:
+            await queue.publish([Envelope(body=b"{}")])
+
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(BaseException):
+        asyncio.run(publish())
+        os._exit(0)
+    os._exit(1)
 
 
 def in_a_child(queue: Queue) -> int:

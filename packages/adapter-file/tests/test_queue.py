@@ -252,7 +252,7 @@ async def test_creating_a_file_is_logged_once(path: Path, caplog: pytest.LogCapt
 
 async def test_bodies_appear_in_no_error_and_no_log(opened: Opener, caplog: pytest.LogCaptureFixture) -> None:
     queue = await opened()
-    with caplog.at_level(logging.DEBUG, logger="pulpo_adapter_file"):
+    with caplog.at_level(logging.DEBUG, logger="pulpo.adapter.file"):
         (answer,) = await queue.publish([Envelope(body=b"secret" * 12_000_000)])
 
     assert "secret" not in f"{answer} {answer!r} {caplog.text}"

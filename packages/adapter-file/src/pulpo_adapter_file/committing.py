@@ -20,7 +20,7 @@ from .transaction import Reading, Transaction
 
 T = TypeVar("T")
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
 
 
 def _change_all(transaction: Transaction, operations: Sequence[Change]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pulpo_core import ConfigurationError, PermissionDenied, QueueNotFound
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
 
 #: Shared between hosts: locks there lie or cost seconds, and shared memory is not shared at all.
 NETWORK: Final = frozenset({

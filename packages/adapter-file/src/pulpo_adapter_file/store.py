@@ -17,7 +17,7 @@ from .locking import FileLock
 from .room import Room
 from .schema import migrate
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
 
 #: SQLite's own locks are a second line of defence behind ours; nobody should ever wait for them.
 _BUSY_SECONDS: Final = 5.0

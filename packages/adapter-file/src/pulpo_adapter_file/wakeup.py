@@ -20,7 +20,7 @@ from typing import Final
 
 from .filesystem import Folder, companion_mode, give_to_owner
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
 
 #: Seconds after which a waiting receive looks whether a datagram was missed.
 LOOK_AGAIN: Final = 1.0

@@ -34,7 +34,7 @@ from .submission import Answer, deliver
 from .transaction import Transaction
 from .wakeup import Bell, Ear
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
 
 
 class Workplace:

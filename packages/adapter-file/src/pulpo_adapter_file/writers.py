@@ -12,7 +12,10 @@ from typing import Final
 
 from .writer import Writer
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("pulpo.adapter.file")
+
+#: Seconds that a fork waits for a transaction: a disk may not answer, or a signal handler fork in the midst of one.
+_AT_FORK: Final = 1.0
 
 
 class _Writers:
@@ -23,14 +26,13 @@ class _Writers:
         self._current: dict[Path, Writer] = {}
         self._holders: dict[Writer, int] = {}
         self._of_parents: list[Writer] = []
+        self._held_back: list[threading.Lock] = []
 
     def take(self, path: Path, *, timeout: float) -> Writer:
         """The writer for *path*; every `take` is followed by one `give_back`."""
         with self._lock:
             writer = self._current.get(path)
-            if (
-                writer is None or writer.workplace.is_damaged
-            ):  # damaged: who opens it now sees the file that is there now
+            if writer is None or writer.workplace.is_damaged:  # who opens it now sees the file that is there now
                 writer = self._current[path] = Writer(path, timeout=timeout)
             self._holders[writer] = self._holders.get(writer, 0) + 1
             return writer
@@ -46,9 +48,20 @@ class _Writers:
                 del self._current[writer.path]
             return True
 
+    def hold_back(self) -> None:
+        """Before a fork: SQLite in the child would take a transaction that goes on here for one of its own."""
+        locks = [self._lock, *[writer.workplace.turn for writer in list(self._holders)]]
+        self._held_back = [lock for lock in locks if lock.acquire(timeout=_AT_FORK)]
+
+    def go_on(self) -> None:
+        """After the fork, in the parent."""
+        held_back, self._held_back = self._held_back, []
+        for lock in held_back:
+            lock.release()
+
     def abandon(self) -> None:
         """In a forked child: these belong to the parent, and are neither used nor closed here."""
-        self._lock = threading.Lock()
+        self._lock, self._held_back = threading.Lock(), []
         self._of_parents += self._holders
         self._current, self._holders = {}, {}
         for writer in self._of_parents:
@@ -56,7 +69,7 @@ class _Writers:
 
 
 _WRITERS: Final = _Writers()
-os.register_at_fork(after_in_child=_WRITERS.abandon)
+os.register_at_fork(before=_WRITERS.hold_back, after_in_parent=_WRITERS.go_on, after_in_child=_WRITERS.abandon)
 
 
 def take_writer(path: Path, *, timeout: float) -> Writer:
