@@ -25,8 +25,8 @@ TURNS = range(0, 36, 3)
 
 
 async def _bury(queue: Queue) -> object:
-    (delivery,) = await queue.receive(1, WAIT)
-    return await queue.settle([Settling(delivery, Bury("bad"))])
+    deliveries = await queue.receive(1, WAIT)  # none, if it was closed meanwhile
+    return await queue.settle([Settling(delivery, Bury("bad")) for delivery in deliveries])
 
 
 CALLS: dict[str, Callable[[Queue], Awaitable[object]]] = {
